@@ -1,0 +1,18 @@
+# One place for compiler settings. dtcalc_target(NAME) gives a target the project's warnings and include root.
+include_guard(GLOBAL)
+
+set(DTCALC_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize= (e.g. address,undefined)")
+
+function(dtcalc_target name)
+  target_include_directories(${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
+                                            $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/dtcalc>)
+  target_compile_options(${name} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
+                                         -Wnon-virtual-dtor -Wold-style-cast)
+  if(DTCALC_WARNINGS_AS_ERRORS)
+    target_compile_options(${name} PRIVATE -Werror)
+  endif()
+  if(DTCALC_SANITIZE)
+    target_compile_options(${name} PRIVATE -fsanitize=${DTCALC_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_link_options(${name} PUBLIC -fsanitize=${DTCALC_SANITIZE})
+  endif()
+endfunction()

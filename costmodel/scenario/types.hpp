@@ -1,0 +1,58 @@
+// The discrete choices a scenario can make. Each enumerator's JSON spelling is its own name (`rms_norm`, `gelu_tanh`).
+#pragma once
+
+#include <cstdint>
+
+namespace dtcalc {
+
+enum class Dtype : std::uint8_t { fp64, fp32, tf32, fp16, bf16, fp8, fp4 };
+
+/// Bytes of one stored element times two (fp4 is half a byte; tf32 is stored in four bytes).
+constexpr int half_bytes(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::fp64: return 16;
+    case Dtype::fp32:
+    case Dtype::tf32: return 8;
+    case Dtype::fp16:
+    case Dtype::bf16: return 4;
+    case Dtype::fp8: return 2;
+    case Dtype::fp4: return 1;
+  }
+  return 0;
+}
+
+enum class Position : std::uint8_t { none, learned, rope, alibi };
+enum class Norm : std::uint8_t { layer_norm, rms_norm };
+/// pre: z + f(norm z); post: norm(z + f(z)); sandwich: z + norm(f(norm z)) (Gemma 2).
+enum class NormPlacement : std::uint8_t { pre, post, sandwich };
+/// serial: (1.10) with E23; parallel: (2.4), attention and MLP read the same residual stream.
+enum class BlockForm : std::uint8_t { serial, parallel };
+enum class Activation : std::uint8_t { gelu, gelu_tanh, relu, tanh, sigmoid, silu };
+/// Factor on the attention scores: 1/sqrt(head_size) as in (1.4), 1/head_size (muP), or `attention_scale_value`.
+enum class AttentionScale : std::uint8_t { inverse_sqrt_head_size, inverse_head_size, given };
+/// Which channels rotate together (E20): neighbours (2i, 2i+1) as in GPT-J, or halves (i, i + rotary/2) as in Llama.
+enum class RopePairing : std::uint8_t { neighbours, halves };
+enum class RopeScaling : std::uint8_t { none, linear, dynamic, llama3, yarn, longrope };
+/// Norm on queries and keys: none, one weight vector of head_size shared by the heads (Qwen3, Gemma 3), or one of
+/// heads x head_size (OLMo 2).
+enum class QkNorm : std::uint8_t { none, per_head, full };
+
+/// Which tensors are stored in which precision. Bytes per parameter of the training state in brackets.
+///   fp32           everything in 4 bytes (16 with Adam)
+///   bf16/fp16_mixed   2-byte weights, fp32 gradients, master weights and moments (18: Megatron, E60)
+///   bf16/fp16_mixed_low_gradients   the same with 2-byte gradients (16: ZeRO's accounting)
+///   bf16/fp16_autocast   fp32 weights and gradients, transient 2-byte casts of the weights (16: torch.autocast, E60)
+///   fp64           for checks on the CPU engine only
+enum class Precision : std::uint8_t {
+  fp32, tf32, bf16_mixed, fp16_mixed, bf16_mixed_low_gradients, fp16_mixed_low_gradients, bf16_autocast, fp16_autocast,
+  fp64
+};
+enum class Recompute : std::uint8_t { none, selective, full };
+enum class AttentionKernel : std::uint8_t { automatic, naive, flash };
+enum class Optimizer : std::uint8_t { sgd, momentum, adamw };
+/// Convention for the model FLOPs of causal attention: the full S x S square (as [5], PaLM and the notes) or S(S+1)/2.
+enum class CausalFlop : std::uint8_t { full, half };
+/// Where a figure of a hardware profile comes from.
+enum class Origin : std::uint8_t { datasheet, analytic, calibrated, measured };
+
+}  // namespace dtcalc
