@@ -141,7 +141,6 @@ struct Training {
   double momentum = 0.9;
   double weight_decay = 0.1;
   double gradient_clip = 1.0;            ///< global norm; 0 is off
-  double label_smoothing = 0;
   std::uint64_t seed = 1;
 };
 
