@@ -28,26 +28,28 @@ struct Rope {
 /// A decoder-only Transformer. After loading, every size is resolved (kv_heads, head_size, mlp_size are never 0).
 struct Model {
   std::string name;
-  std::int64_t layers = 12;             ///< [L]
-  std::int64_t hidden_size = 768;       ///< [D]
-  std::int64_t heads = 12;              ///< [A]
-  std::int64_t kv_heads = 0;            ///< [G]; 0 means heads (MHA); 1 is MQA
-  std::int64_t head_size = 0;           ///< [H]; 0 means hidden_size / heads
-  std::int64_t mlp_size = 0;            ///< [F = E D]; 0 means 4 hidden_size
-  std::int64_t vocabulary_size = 50257; ///< [V]
-  std::int64_t max_sequence = 1024;     ///< [K]; rows of a learned position table; 0 means unlimited
-  std::int64_t position_rows = 0;       ///< rows of the position table if it has more than max_sequence (OPT: +2); 0: same
+  std::int64_t layers = 12;              ///< [L]
+  std::int64_t hidden_size = 768;        ///< [D]
+  std::int64_t heads = 12;               ///< [A]
+  std::int64_t kv_heads = 0;             ///< [G]; 0 means heads (MHA); 1 is MQA
+  std::int64_t head_size = 0;            ///< [H]; 0 means hidden_size / heads
+  std::int64_t mlp_size = 0;             ///< [F = E D]; 0 means 4 hidden_size
+  std::int64_t vocabulary_size = 50257;  ///< [V]
+  std::int64_t max_sequence = 1024;      ///< [K]; rows of a learned position table; 0 means unlimited
+  std::int64_t position_rows = 0;  ///< rows of the position table if it has more than max_sequence (OPT: +2); 0: same
 
   Position position = Position::learned;
   Rope rope;
   BlockForm block = BlockForm::serial;
   Norm norm = Norm::layer_norm;
-  bool norm_bias = true;                ///< beta of (1.1); RMSNorm never has one
+  bool norm_bias = true;          ///< beta of (1.1); RMSNorm never has one
+  bool norm_affine = true;        ///< gamma (and beta) on norms that a product follows; false once folded (1.2)
+  bool final_norm_affine = true;  ///< the same for the norm before the head
   double norm_epsilon = 1e-5;
   NormPlacement norm_placement = NormPlacement::pre;
-  bool parallel_norms = false;          ///< parallel block with a norm each for attention and MLP (Falcon-40B)
+  bool parallel_norms = false;  ///< parallel block with a norm each for attention and MLP (Falcon-40B)
   bool final_norm = true;
-  bool norm_weight_offset = false;      ///< the stored weight is gamma - 1 (Gemma)
+  bool norm_weight_offset = false;  ///< the stored weight is gamma - 1 (Gemma)
 
   bool query_bias = true, key_bias = true, value_bias = true;
   bool attention_output_bias = true;
@@ -56,12 +58,12 @@ struct Model {
   bool tied_embeddings = true;
 
   Activation activation = Activation::gelu;
-  bool gated_mlp = false;               ///< GLU (2.2): three MLP matrices (E80)
+  bool gated_mlp = false;  ///< GLU (2.2): three MLP matrices (E80)
 
   AttentionScale attention_scale = AttentionScale::inverse_sqrt_head_size;
-  double attention_scale_value = 0;     ///< used when attention_scale is `given`
-  double attention_softcap = 0;         ///< cap * tanh(score / cap); 0 is off
-  double final_softcap = 0;             ///< on the logits; 0 is off
+  double attention_scale_value = 0;  ///< used when attention_scale is `given`
+  double attention_softcap = 0;      ///< cap * tanh(score / cap); 0 is off
+  double final_softcap = 0;          ///< on the logits; 0 is off
   QkNorm qk_norm = QkNorm::none;
   std::int64_t sliding_window = 0;      ///< keys a position sees in a local layer, itself included; 0 is off
   std::int64_t global_layer_every = 0;  ///< of each n layers the last is global; 0: every layer is local (if windowed)
@@ -92,26 +94,26 @@ struct LoopPoint {
 };
 
 struct Device {
-  std::string id;    ///< `h200`, `a100-80-sxm`, …
+  std::string id;  ///< `h200`, `a100-80-sxm`, …
   std::string name;
   Origin origin = Origin::datasheet;
-  std::string kind = "gpu";              ///< gpu or cpu
-  std::vector<ComputeRate> compute;      ///< dense peak per dtype; a dtype that is absent is not supported
+  std::string kind = "gpu";          ///< gpu or cpu
+  std::vector<ComputeRate> compute;  ///< dense peak per dtype; a dtype that is absent is not supported
   BytesPerSecond memory_bandwidth{0};
-  Bytes memory{0};                       ///< as the driver reports it
-  std::int64_t multiprocessors = 0;      ///< SMs of a GPU, cores of a CPU
+  Bytes memory{0};                   ///< as the driver reports it
+  std::int64_t multiprocessors = 0;  ///< SMs of a GPU, cores of a CPU
   double clock_hz = 0;
   Bytes shared_memory_per_multiprocessor{0};
   Bytes l2_cache{0};
-  BytesPerSecond link_bandwidth{0};      ///< to the other devices of a node, one way, per device
-  BytesPerSecond nic_bandwidth{0};       ///< to other nodes, one way, per device
-  Seconds launch_overhead{0};            ///< host cost and gap of one kernel
+  BytesPerSecond link_bandwidth{0};  ///< to the other devices of a node, one way, per device
+  BytesPerSecond nic_bandwidth{0};   ///< to other nodes, one way, per device
+  Seconds launch_overhead{0};        ///< host cost and gap of one kernel
   double power_w = 0;
   std::string source, date, machine;
   // Calibrated by `dtcalc measure` (empty on a datasheet):
   std::vector<ProductPoint> products;
   std::vector<LoopPoint> loops;
-  Bytes library_memory{0};               ///< process memory beside the arena
+  Bytes library_memory{0};  ///< process memory beside the arena
 
   /// Peak rate, or 0 if the device has no such arithmetic.
   FlopPerSecond rate(Dtype dtype) const;
@@ -123,24 +125,24 @@ struct Cluster {
 };
 
 struct Training {
-  std::int64_t sequence = 0;             ///< [S]; 0 means the model's max_sequence (2048 if it has none)
-  std::int64_t micro_batch = 1;          ///< [B] sequences in one forward pass
-  std::int64_t global_batch = 0;         ///< sequences in one optimizer step; 0 means micro_batch
+  std::int64_t sequence = 0;      ///< [S]; 0 means the model's max_sequence (2048 if it has none)
+  std::int64_t micro_batch = 1;   ///< [B] sequences in one forward pass
+  std::int64_t global_batch = 0;  ///< sequences in one optimizer step; 0 means micro_batch
   Precision precision = Precision::bf16_mixed;
   Recompute recompute = Recompute::none;
   Optimizer optimizer = Optimizer::adamw;
   CausalFlop causal_flop = CausalFlop::full;
-  std::vector<std::string> frozen;       ///< parameters that are not trained: query, key, value, output, up, gate, down,
-                                         ///< norm, embedding, position, head
+  std::vector<std::string> frozen;  ///< parameters that are not trained: query, key, value, output, up, gate, down,
+                                    ///< norm, embedding, position, head
   // The run itself (dtcalc run train); a prediction of one step does not depend on them.
   std::int64_t steps = 100;
   std::int64_t warmup_steps = 10;
   double learning_rate = 1e-3;
-  double final_learning_rate = 1e-4;     ///< the cosine ends here (E30)
+  double final_learning_rate = 1e-4;  ///< the cosine ends here (E30)
   double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8;
   double momentum = 0.9;
   double weight_decay = 0.1;
-  double gradient_clip = 1.0;            ///< global norm; 0 is off
+  double gradient_clip = 1.0;  ///< global norm; 0 is off
   std::uint64_t seed = 1;
 };
 
@@ -151,23 +153,28 @@ struct Inference {
   Dtype precision = Dtype::bf16;
 };
 
-/// What a software stack fuses, saves and pays per launch: facts with a source (design.md, "Logical operators and kernels").
+/// What a software stack fuses, saves and pays per launch: facts with a source (design.md, "Logical operators and
+/// kernels").
 struct Software {
   std::string id = "dtcalc-cpu";
   std::string source;
   AttentionKernel attention = AttentionKernel::naive;  ///< used when the scenario says `automatic`
-  bool fuse_bias = false;            ///< a product's bias is added inside its kernel
-  bool fuse_residual_norm = false;   ///< residual addition and norm are one kernel
-  bool fuse_softmax = false;         ///< scale, mask, softmax and dropout are one kernel
-  bool fuse_gated_activation = false;///< activation and gate product are one kernel
-  bool fuse_loss = false;            ///< loss and its gradient in place over the logits
-  bool fuse_output_dropout = false;  ///< dropout of a projection's output is applied with its bias
+  bool fuse_embedding = false;                         ///< token and position look-up and dropout are one kernel
+  bool fuse_bias = false;                              ///< a product's bias is added inside its kernel
+  bool fuse_residual_norm = false;                     ///< residual addition and norm are one kernel
+  bool fuse_softmax = false;                           ///< scale, mask, softmax and dropout are one kernel
+  bool fuse_gated_activation = false;                  ///< activation and gate product are one kernel
+  bool fuse_loss = false;                              ///< loss and its gradient in place over the logits
+  bool fuse_output_dropout = false;                    ///< dropout of a projection's output is applied with its bias
   bool fuse_optimizer = true;        ///< one pass over all parameters rather than one kernel per tensor and operation
+  bool in_place = false;             ///< an elementwise kernel writes over an input that nothing else needs
   bool store_dropout_masks = true;   ///< one byte per element; otherwise regenerated from the counter-based generator
   bool save_norm_statistics = true;  ///< mean and 1/std per position are kept for the backward pass
-  bool recompute_segment = true;     ///< recomputation replays the whole segment (torch.utils.checkpoint), not only what is needed
+  bool recompute_segment =
+      true;  ///< recomputation replays the whole segment (torch.utils.checkpoint), not only what is needed
   std::int64_t flash_query_tile = 64, flash_key_tile = 64;
   bool flash_skips_masked_tiles = true;
+  std::int64_t alignment_bytes = 1;  ///< every buffer starts at a multiple of it
   Seconds launch_overhead{0};        ///< host cost of a kernel that this stack adds to the device's own
 };
 
@@ -178,7 +185,7 @@ struct Scenario {
   Software software;
   Training training;
   Inference inference;
-  bool has_training = false;   ///< a scenario with neither section means training (micro-batch 1, longest sequence)
+  bool has_training = false;  ///< a scenario with neither section means training (micro-batch 1, longest sequence)
   bool has_inference = false;
   AttentionKernel attention = AttentionKernel::automatic;
 };

@@ -10,13 +10,18 @@ enum class Dtype : std::uint8_t { fp64, fp32, tf32, fp16, bf16, fp8, fp4 };
 /// Bytes of one stored element times two (fp4 is half a byte; tf32 is stored in four bytes).
 constexpr int half_bytes(Dtype dtype) {
   switch (dtype) {
-    case Dtype::fp64: return 16;
+    case Dtype::fp64:
+      return 16;
     case Dtype::fp32:
-    case Dtype::tf32: return 8;
+    case Dtype::tf32:
+      return 8;
     case Dtype::fp16:
-    case Dtype::bf16: return 4;
-    case Dtype::fp8: return 2;
-    case Dtype::fp4: return 1;
+    case Dtype::bf16:
+      return 4;
+    case Dtype::fp8:
+      return 2;
+    case Dtype::fp4:
+      return 1;
   }
   return 0;
 }
@@ -44,7 +49,14 @@ enum class QkNorm : std::uint8_t { none, per_head, full };
 ///   bf16/fp16_autocast   fp32 weights and gradients, transient 2-byte casts of the weights (16: torch.autocast, E60)
 ///   fp64           for checks on the CPU engine only
 enum class Precision : std::uint8_t {
-  fp32, tf32, bf16_mixed, fp16_mixed, bf16_mixed_low_gradients, fp16_mixed_low_gradients, bf16_autocast, fp16_autocast,
+  fp32,
+  tf32,
+  bf16_mixed,
+  fp16_mixed,
+  bf16_mixed_low_gradients,
+  fp16_mixed_low_gradients,
+  bf16_autocast,
+  fp16_autocast,
   fp64
 };
 enum class Recompute : std::uint8_t { none, selective, full };

@@ -1,0 +1,176 @@
+// The logical operator graph of a decoder-only Transformer: what is computed, before any layout or software stack.
+//
+// A graph has three kinds of segment: a prologue (embedding), block kinds (each repeated), an epilogue (final norm,
+// head, loss). Segments hand over (residual, delta): a block begins by adding them, so that a residual addition and the
+// norm behind it can become one kernel across a block's border. A delta that does not exist is `kNone`.
+//
+// Operators own FLOPs, parameters and their gradient rule, nothing else; bytes and time belong to kernels (lower/).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "costmodel/graph/name.hpp"
+#include "costmodel/graph/symbol.hpp"
+#include "costmodel/scenario/scenario.hpp"
+
+namespace dtcalc {
+
+using TensorId = std::int16_t;
+inline constexpr TensorId kNone = -1;
+
+/// What decides the bytes of one element; the precision of the scenario gives each class its width.
+enum class Width : std::uint8_t {
+  activation,   ///< operands of matrix products
+  stream,       ///< residual stream and norm outputs (fp32 under autocast, E83)
+  probability,  ///< softmax outputs (fp32 under autocast)
+  weight,       ///< parameters as the forward pass reads them
+  gradient,     ///< accumulated parameter gradients
+  logits,
+  statistic,  ///< norm statistics, log-sum-exp, losses: 4 bytes (8 in fp64)
+  mask,       ///< dropout masks: 1 byte
+  index,      ///< token ids: 4 bytes
+  count
+};
+inline constexpr int kWidths = static_cast<int>(Width::count);
+
+enum class Role : std::uint8_t { parameter, activation, gradient, parameter_gradient };
+
+/// Freezable parameter classes; a bit set of them is part of the structure's key.
+enum class ParameterClass : std::uint8_t {
+  embedding,
+  position,
+  norm,
+  query,
+  key,
+  value,
+  output,
+  gate,
+  up,
+  down,
+  head,
+  count
+};
+
+struct Tensor {
+  Name name;  ///< of the operator that makes it or owns it
+  Role role = Role::activation;
+  Width width = Width::activation;
+  Extent elements;
+  const char* suffix = "";       ///< "weight", "bias", "mask", "statistics": distinguishes an operator's tensors
+  TensorId gradient_of = kNone;  ///< for gradients: the forward tensor
+  bool trained = false;          ///< parameters: not frozen
+  bool kept_inside = false;      ///< never materialised: its kernel computes it again (flash attention's scores)
+  bool checkpoint = false;       ///< survives `Recompute::full`
+  bool core = false;             ///< of the attention core, dropped by `Recompute::selective`
+};
+
+enum class OperatorKind : std::uint8_t {
+  token_embedding,
+  position_embedding,
+  dropout,
+  add,
+  norm,
+  product,
+  bias,
+  head_norm,
+  rope,
+  scores,
+  mask,
+  softmax,
+  context,
+  activation,
+  multiply,
+  softcap,
+  cast,
+  loss_max,
+  loss_sum,
+  loss_target,
+  count
+};
+
+/// Which derivative an operator is: the forward operation itself, the gradient for activations or for parameters.
+enum class Pass : std::uint8_t { forward, input_gradient, weight_gradient };
+
+/// One logical operator. The meaning of inputs and outputs by kind and pass is in differentiate.cpp and rules.cpp.
+struct Operator {
+  OperatorKind kind;
+  Pass pass = Pass::forward;
+  Name name;
+  bool accumulate = false;  ///< the first output is added to what is there
+  bool replay = false;      ///< a forward operator computed again in the backward pass
+  bool core = false;        ///< between scores and context
+  std::uint8_t site = 0;    ///< dropout site: 0 embedding, 1 attention, 2 attention output, 3 MLP output
+  std::array<TensorId, 8> inputs{kNone, kNone, kNone, kNone, kNone, kNone, kNone, kNone};
+  std::array<TensorId, 4> outputs{kNone, kNone, kNone, kNone};
+  Extent flop{};  ///< model FLOPs; factor 0 for all but matrix products
+  // Products: C (m x n) += A (m x k) B (k x n), `batch` times.
+  Extent m, n, k, batch;
+};
+
+/// Tensors and operators of one segment, forward and backward.
+struct Segment {
+  std::vector<Tensor> tensors;
+  std::vector<Operator> forward;
+  std::vector<Operator> backward;  ///< in execution order
+  TensorId residual_in = kNone, delta_in = kNone;
+  TensorId residual_out = kNone, delta_out = kNone;
+  TensorId gradient_in = kNone;   ///< gradient of residual_out and delta_out, from the next segment
+  TensorId gradient_out = kNone;  ///< gradient of residual_in and delta_in, for the segment before; kNone: not needed
+  bool local = false;             ///< attention under the sliding window
+  bool first = false;             ///< the first layer: no delta comes in
+};
+
+/// The discrete choices that decide the graph and its lowering: the key under which a structure is cached. Every size,
+/// rate and probability is left out (evaluate/sizes.hpp has them).
+struct Choices {
+  Position position;
+  BlockForm block;
+  Norm norm;
+  NormPlacement norm_placement;
+  Activation activation;
+  QkNorm qk_norm;
+  AttentionKernel attention;  ///< naive or flash
+  Recompute recompute;
+  Optimizer optimizer;
+  bool norm_affine, final_norm_affine, norm_bias, parallel_norms, final_norm;
+  bool query_bias, key_bias, value_bias, output_bias, mlp_bias, head_bias;
+  bool tied, gated, attention_softcap, final_softcap;
+  bool residual_dropout, attention_dropout, embedding_dropout;
+  bool training, clip, autocast;
+  std::uint16_t frozen;                     ///< bit per ParameterClass
+  bool one_layer, windowed, mixed_windows;  ///< which block kinds exist
+  bool first_is_local;
+  // Facts of the software stack.
+  bool fuse_embedding, fuse_bias, fuse_residual_norm, fuse_softmax, fuse_gated_activation, fuse_loss,
+      fuse_output_dropout, fuse_optimizer, in_place, store_dropout_masks, save_norm_statistics, recompute_segment;
+
+  friend bool operator==(const Choices&, const Choices&) = default;
+};
+
+/// Reads the discrete choices off a checked scenario. `training` false means the forward pass alone (evaluation,
+/// prefill).
+Choices choices_of(const Scenario& scenario, bool training);
+
+struct Graph {
+  Segment prologue;
+  std::vector<Segment> blocks;  ///< the block kinds, in the order of `kind_of_layer`
+  Segment epilogue;
+};
+
+/// The forward operators of every segment and, when `choices.training`, their backward operators.
+Graph build_graph(const Choices& choices);
+
+/// Appends to `segment.backward` the operators that carry `segment.gradient_in` to `segment.gradient_out` and to the
+/// parameters' gradients. Reverse mode: a tensor's gradient exists only where a trained parameter lies upstream
+/// (`input_trained`: there is one before this segment).
+void differentiate(Segment& segment, bool input_trained);
+
+/// Index into Graph::blocks of a layer. Kinds: the first layer, then the remaining layers; each local or global.
+int kind_of_layer(const Model& model, std::int64_t layer);
+int block_kinds(const Model& model);
+/// Whether a layer attends under the sliding window.
+bool is_local(const Model& model, std::int64_t layer);
+
+}  // namespace dtcalc
