@@ -1,0 +1,45 @@
+// A synthetic token source whose best possible loss is known: a Markov chain of order two.
+//
+// Called by data.cpp and by the convergence test: a model that looks back only one token (a bigram model) stays at
+// `bigram_loss`, one that has learned to attend to the token before reaches `entropy_rate`. All probabilities are
+// integers over 2^16, so that the stream is the same on every machine.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace dtcalc {
+
+struct MarkovSource {
+  std::int32_t alphabet = 0;          ///< K symbols 0..K-1; the model's vocabulary_size may be larger
+  std::uint64_t seed = 1;             ///< of the streams; the transition table has its own
+  std::vector<std::uint32_t> counts;  ///< (K, K, K): P(next c | before a, last b) = counts[(a K + b) K + c] / 2^16
+  std::vector<std::uint32_t> limits;  ///< running sums of `counts` along c
+};
+
+/// The losses that matter, in nats per token.
+struct MarkovLosses {
+  double entropy_rate = 0;  ///< H(X_t | X_t-1, X_t-2): the best loss of any model, in the limit of long sequences
+  double bigram_loss = 0;   ///< H(X_t | X_t-1): the best loss of a model that sees one token
+  double unigram_loss = 0;  ///< H(X_t)
+  /// Best mean loss over a sequence's targets: the first target has one token before it, all others two or more.
+  double optimum(std::int64_t sequence) const {
+    return (bigram_loss + static_cast<double>(sequence - 1) * entropy_rate) / static_cast<double>(sequence);
+  }
+};
+
+/// Half of what follows depends on the last symbol, half on the last two, each half a random order of geometric
+/// weights. `alphabet` 4..64.
+MarkovSource make_markov_source(std::int32_t alphabet, std::uint64_t table_seed, std::uint64_t seed);
+
+/// Exact values, from the stationary distribution of the pairs (power iteration until a step changes less than 1e-15).
+MarkovLosses markov_losses(const MarkovSource& source);
+
+/// Writes stream number `stream` (independent of all others, stationary from its first symbol).
+void generate(const MarkovSource& source, std::uint64_t stream, std::span<std::int32_t> symbols);
+
+/// Mean of -ln P(symbol | the two before) over symbols[2..]: what the true model loses on this very sample.
+double sample_loss(const MarkovSource& source, std::span<const std::int32_t> symbols);
+
+}  // namespace dtcalc
