@@ -17,6 +17,9 @@ add_library(dtcalc_eigen INTERFACE)
 target_link_libraries(dtcalc_eigen INTERFACE Eigen3::Eigen Threads::Threads)
 if(DTCALC_NATIVE)
   target_compile_options(dtcalc_eigen INTERFACE -march=native)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    target_compile_options(dtcalc_eigen INTERFACE -Wno-maybe-uninitialized) # false alarms in its own AVX-512 headers
+  endif()
 endif()
 
 # DTCALC_CUDA_TOOLKIT and DTCALC_QT: the version found, empty when there is none or it is switched off.
