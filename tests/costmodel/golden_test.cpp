@@ -207,7 +207,7 @@ const Table& training_functions() {
        }},
       {"hardware_flops",
        [](const Inputs& in) {
-         return hardware_flops(architecture(in), in.i("B"), in.i("S"), in.b("causal"), head(in), recompute,
+         return hardware_flops(architecture(in), in.i("B"), in.i("S"), in.b("causal"), head(in), recomputation(in),
                                in.b("flash"))
              .value();
        }},
