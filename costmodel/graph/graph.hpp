@@ -64,6 +64,8 @@ struct Tensor {
   bool kept_inside = false;      ///< never materialised: its kernel computes it again (flash attention's scores)
   bool checkpoint = false;       ///< survives `Recompute::full`
   bool core = false;             ///< of the attention core, dropped by `Recompute::selective`
+  bool tied = false;             ///< a parameter that another segment owns (the head reads the embedding table)
+  bool input = false;            ///< token ids and targets, given from outside
 };
 
 enum class OperatorKind : std::uint8_t {

@@ -1,0 +1,148 @@
+#include "costmodel/evaluate/sizes.hpp"
+
+#include <algorithm>
+
+#include "costmodel/evaluate/workspace.hpp"
+
+namespace dtcalc {
+namespace {
+
+constexpr std::int8_t k4 = 8, k2 = 4;  // bytes times two
+
+bool is_mixed(Precision p) { return p != Precision::fp32 && p != Precision::tf32 && p != Precision::fp64; }
+bool is_autocast(Precision p) { return p == Precision::bf16_autocast || p == Precision::fp16_autocast; }
+
+Dtype compute_dtype(Precision p) {
+  switch (p) {
+    case Precision::fp32:
+      return Dtype::fp32;
+    case Precision::tf32:
+      return Dtype::tf32;
+    case Precision::fp64:
+      return Dtype::fp64;
+    case Precision::fp16_mixed:
+    case Precision::fp16_mixed_low_gradients:
+    case Precision::fp16_autocast:
+      return Dtype::fp16;
+    default:
+      return Dtype::bf16;
+  }
+}
+
+/// Pairs of one head that count as model FLOPs: the square (or the band under a window), or what causality leaves.
+std::int64_t model_pairs(std::int64_t s, std::int64_t k, std::int64_t window, CausalFlop convention) {
+  const std::int64_t reach = window > 0 ? std::min(window, k) : k;
+  if (convention == CausalFlop::full) return s * reach;
+  // Query i sees min(k - s + i + 1, reach) keys.
+  const std::int64_t growing = std::clamp<std::int64_t>(reach - (k - s), 0, s);
+  return growing * (k - s) + growing * (growing + 1) / 2 + (s - growing) * reach;
+}
+
+}  // namespace
+
+StateWidths state_widths(Precision precision, Optimizer optimizer) {
+  StateWidths w{k4, k4, 0, k4, 0};
+  if (precision == Precision::fp64) w = {16, 16, 0, 16, 0};
+  if (is_mixed(precision) && !is_autocast(precision)) {
+    w.weight = k2;
+    w.master = k4;
+    const bool low =
+        precision == Precision::bf16_mixed_low_gradients || precision == Precision::fp16_mixed_low_gradients;
+    w.gradient = low ? k2 : k4;
+  }
+  w.moments = optimizer == Optimizer::adamw ? 2 : optimizer == Optimizer::momentum ? 1 : 0;
+  return w;
+}
+
+std::int64_t flash_pairs(std::int64_t queries, std::int64_t keys, std::int64_t query_tile, std::int64_t key_tile,
+                         bool skip_masked, std::int64_t window) {
+  if (!skip_masked) return queries * keys;
+  std::int64_t pairs = 0;
+  for (std::int64_t from = 0; from < queries; from += query_tile) {
+    const std::int64_t to = std::min(from + query_tile, queries);
+    const std::int64_t last_seen = std::min(keys, to + keys - queries);  // by the last row, exclusive
+    const std::int64_t first_seen = window > 0 ? std::max<std::int64_t>(0, from + keys - queries + 1 - window) : 0;
+    if (last_seen <= first_seen) continue;
+    const std::int64_t begin = first_seen / key_tile * key_tile;
+    const std::int64_t end = std::min(keys, (last_seen + key_tile - 1) / key_tile * key_tile);
+    pairs += (to - from) * (end - begin);
+  }
+  return pairs;
+}
+
+Sizes sizes_of(const Scenario& scenario, bool training) {
+  const Model& m = scenario.model;
+  const Training& t = scenario.training;
+  Sizes s;
+  const auto set = [&](Symbol symbol, std::int64_t value) { s.symbol[static_cast<int>(symbol)] = value; };
+  const std::int64_t sequence = training ? t.sequence : scenario.inference.prompt_tokens;
+  set(Symbol::batch, training ? t.micro_batch : scenario.inference.batch);
+  set(Symbol::query, sequence);
+  set(Symbol::key, sequence);
+  set(Symbol::hidden, m.hidden_size);
+  set(Symbol::heads, m.heads);
+  set(Symbol::kv_heads, m.kv_heads);
+  set(Symbol::head, m.head_size);
+  set(Symbol::mlp, m.mlp_size);
+  set(Symbol::vocabulary, m.vocabulary_size);
+  set(Symbol::positions, position_rows(m));
+  const Software& w = scenario.software;
+  const auto tiles = [&](std::int64_t window) {
+    return flash_pairs(sequence, sequence, w.flash_query_tile, w.flash_key_tile, w.flash_skips_masked_tiles, window);
+  };
+  set(Symbol::model_pairs_global, model_pairs(sequence, sequence, 0, t.causal_flop));
+  set(Symbol::model_pairs_local, model_pairs(sequence, sequence, m.sliding_window, t.causal_flop));
+  set(Symbol::flash_pairs_global, tiles(0));
+  set(Symbol::flash_pairs_local, m.sliding_window > 0 ? tiles(m.sliding_window) : 0);
+
+  s.layers[0] = 1;
+  if (m.layers > 1) {
+    const bool mixed = block_kinds(m) == 3;
+    // Of every n layers the last is global; the first layer is a kind of its own.
+    const std::int64_t global = mixed ? m.layers / m.global_layer_every - (is_local(m, 0) ? 0 : 1) : std::int64_t{0};
+    s.layers[1] = m.layers - 1 - global;
+    s.layers[2] = global;
+  }
+  s.micro_batches = training ? t.global_batch / t.micro_batch : 1;
+  s.alignment = scenario.software.alignment_bytes;
+
+  const Precision p = t.precision;
+  s.product_dtype = training ? compute_dtype(p) : scenario.inference.precision;
+  const auto width = [&](Width w_, std::int8_t half) { s.half_bytes[static_cast<int>(w_)] = half; };
+  const std::int8_t wide = p == Precision::fp64 && training ? 16 : k4;
+  const std::int8_t narrow =
+      training ? (is_mixed(p) ? k2 : wide) : static_cast<std::int8_t>(half_bytes(s.product_dtype));
+  const std::int8_t stream = training && is_autocast(p) ? k4 : narrow;
+  s.state = state_widths(training ? p : Precision::fp32, t.optimizer);
+  if (!training) s.state = {narrow, 0, 0, 0, 0};
+  width(Width::activation, narrow);
+  width(Width::stream, stream);
+  width(Width::probability, stream);
+  width(Width::weight, s.state.weight);
+  width(Width::gradient, s.state.gradient);
+  width(Width::logits, wide);
+  width(Width::statistic, wide);
+  width(Width::mask, 2);
+  width(Width::index, k4);
+
+  const Device& d = scenario.hardware;
+  const FlopPerSecond rate = d.rate(s.product_dtype);
+  s.seconds_per_flop = rate.value() > 0 ? 1 / rate.value() : 0;
+  s.seconds_per_byte = d.memory_bandwidth.value() > 0 ? 1 / d.memory_bandwidth.value() : 0;
+  s.launch_s = d.launch_overhead.value() + scenario.software.launch_overhead.value();
+  if (!d.products.empty()) s.calibrated = &d;
+  if (scenario.software.id == "dtcalc-cpu") s.workspace = cpu_workspace(scenario, training);
+  return s;
+}
+
+void evaluate_extents(const Structure& structure, const Sizes& sizes, std::array<std::int64_t, kMaxExtents>& values) {
+  const std::size_t count = structure.extents.size();
+  for (std::size_t e = 0; e < count; ++e) {
+    const Extent& extent = structure.extents[e];
+    std::int64_t value = extent.factor;
+    for (int i = 0; i < extent.length; ++i) value *= sizes.symbol[static_cast<int>(extent.symbols[i])];
+    values[e] = value;
+  }
+}
+
+}  // namespace dtcalc

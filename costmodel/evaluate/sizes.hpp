@@ -1,0 +1,53 @@
+// The numbers of one evaluation: the value of every symbol, the width of every class of tensor, the rates of the
+// device.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "costmodel/lower/structure.hpp"
+#include "costmodel/scenario/scenario.hpp"
+
+namespace dtcalc {
+
+/// Most extents, segments, buffers that a structure may have; evaluation works on the stack.
+inline constexpr int kMaxExtents = 192, kMaxBlockKinds = 3, kMaxSegments = kMaxBlockKinds + 2, kMaxBuffers = 96;
+
+/// Bytes of training state per parameter, times two (E60): what a precision set keeps.
+struct StateWidths {
+  std::int8_t weight = 0, gradient = 0, master = 0, moment = 0;  ///< half-bytes; master 0: no separate copy
+  std::int8_t moments = 0;                                       ///< 2 Adam, 1 momentum, 0 SGD
+};
+
+struct Sizes {
+  std::array<std::int64_t, kSymbols> symbol{};
+  std::array<std::int8_t, kWidths> half_bytes{};  ///< of one element, times two
+  StateWidths state;
+  std::array<std::int64_t, kMaxBlockKinds> layers{};  ///< of each block kind
+  std::int64_t micro_batches = 1;
+  std::int64_t alignment = 1;
+  Bytes workspace{0};  ///< scratch that kernels of this stack ask for beside their operands
+  Dtype product_dtype = Dtype::fp32;
+  double seconds_per_flop = 0;  ///< of matrix products at the device's peak
+  double seconds_per_byte = 0;
+  double launch_s = 0;                 ///< device gap and host cost of one kernel
+  const Device* calibrated = nullptr;  ///< its measured tables, when there are any; must outlive the evaluation
+};
+
+/// Sizes of a scenario; `training` as for choices_of. For inference `query` is the prompt.
+Sizes sizes_of(const Scenario& scenario, bool training);
+
+/// State widths of a precision set and optimizer.
+StateWidths state_widths(Precision precision, Optimizer optimizer);
+
+/// Query-key pairs that whole tiles of a blocked causal kernel cover, for one head. The last query is the last key.
+std::int64_t flash_pairs(std::int64_t queries, std::int64_t keys, std::int64_t query_tile, std::int64_t key_tile,
+                         bool skip_masked, std::int64_t window);
+
+/// values[e] = number of elements (or FLOPs) of extent e.
+void evaluate_extents(const Structure& structure, const Sizes& sizes, std::array<std::int64_t, kMaxExtents>& values);
+
+/// Bytes of `elements` of a width class.
+inline std::int64_t bytes_of(std::int64_t elements, int half_bytes) { return (elements * half_bytes + 1) / 2; }
+
+}  // namespace dtcalc
