@@ -20,7 +20,8 @@
 
 namespace dtcalc::safetensors {
 
-enum class Type : std::uint8_t { f64, f32, f16, bf16, i64, i32, u8, boolean };
+/// In ascending order of the reference implementation, which writes a file's tensors in descending order.
+enum class Type : std::uint8_t { boolean, u8, f16, bf16, i32, f32, f64, i64 };
 
 /// Bytes of one element.
 std::size_t element_bytes(Type type);
@@ -91,8 +92,9 @@ class Reader {
 /// Takes the pieces of a file in order: first the header (`piece` empty), then each tensor's data under its name.
 using Sink = std::function<std::optional<Error>(std::string_view piece, std::span<const std::byte> bytes)>;
 
-/// Writes tensors to a sink, the widest element types first and then by name, so that each is aligned to its element.
-/// An error for a duplicate or non-UTF-8 name, or data that do not match the shape; else the sink's own first error.
+/// Writes tensors to a sink in the order of the reference implementation (types descending, then names), so that each
+/// is aligned to its element. An error for a duplicate or non-UTF-8 name, or data that do not match the shape; else the
+/// sink's own first error.
 [[nodiscard]] std::optional<Error> write(const Sink& sink, std::span<const TensorView> tensors,
                                          const std::map<std::string, std::string>& metadata);
 
