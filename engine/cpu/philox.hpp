@@ -38,4 +38,8 @@ std::uint32_t dropout_threshold(double p);
 template <class T>
 void fill_dropout_mask(const DropoutStream& stream, double p, std::int64_t first, std::int64_t count, T* mask);
 
+/// x[i] *= the mask's element first + i.
+template <class T>
+void apply_dropout(const DropoutStream& stream, double p, std::int64_t first, std::int64_t count, T* x);
+
 }  // namespace dtcalc::cpu

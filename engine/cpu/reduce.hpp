@@ -1,0 +1,43 @@
+// Sums and maxima of a row in a fixed order that vectorises: element i goes to lane i mod 64 (float) or 32 (double),
+// lanes are joined as a tree. The bits depend on the length alone, not on alignment, compiler or threads. Included by
+// sources only.
+#pragma once
+
+#include <cstdint>
+
+namespace dtcalc::cpu {
+
+template <class T>
+inline constexpr int reduce_lanes = 256 / static_cast<int>(sizeof(T));
+
+/// join(…) over value(i), i in [0, count); `start` is join's neutral element.
+template <class T, class Join, class Value>
+inline T reduce(std::int64_t count, T start, Join join, Value value) {
+  constexpr int lanes = reduce_lanes<T>;
+  T part[lanes];
+  for (int lane = 0; lane < lanes; ++lane) part[lane] = start;
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    for (int lane = 0; lane < lanes; ++lane) part[lane] = join(part[lane], value(i + lane));
+  }
+  for (int lane = 0; i + lane < count; ++lane) part[lane] = join(part[lane], value(i + lane));
+  for (int width = lanes / 2; width > 0; width /= 2) {
+    for (int lane = 0; lane < width; ++lane) part[lane] = join(part[lane], part[lane + width]);
+  }
+  return part[0];
+}
+
+template <class T, class Value>
+inline T reduce_sum(std::int64_t count, Value value) {
+  return reduce(
+      count, T(0), [](T a, T b) { return a + b; }, value);
+}
+
+/// `lowest` when there is no element; NaN among the elements gives an unspecified result.
+template <class T, class Value>
+inline T reduce_max(std::int64_t count, T lowest, Value value) {
+  return reduce(
+      count, lowest, [](T a, T b) { return a > b ? a : b; }, value);
+}
+
+}  // namespace dtcalc::cpu
