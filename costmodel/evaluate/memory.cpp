@@ -7,11 +7,11 @@ namespace dtcalc {
 std::int64_t place(std::span<const Buffer> buffers, const std::int64_t* values, const Sizes& sizes,
                    std::span<std::int64_t> offsets) {
   const int count = static_cast<int>(buffers.size());
-  std::array<std::int64_t, kMaxBuffers> bytes;
+  std::array<std::int64_t, kMaxBuffers> exact, bytes;
   std::array<std::int16_t, kMaxBuffers> order;  // by size, largest first; equal sizes in program order
   for (int i = 0; i < count; ++i) {
-    bytes[i] = align_up(bytes_of(values[buffers[i].extent], sizes.half_bytes[static_cast<int>(buffers[i].width)]),
-                        sizes.alignment);
+    exact[i] = bytes_of(values[buffers[i].extent], sizes.half_bytes[static_cast<int>(buffers[i].width)]);
+    bytes[i] = align_up(exact[i] + sizes.guard, sizes.alignment);
     int j = i;
     for (; j > 0 && bytes[order[j - 1]] < bytes[i]; --j) order[j] = order[j - 1];
     order[j] = static_cast<std::int16_t>(i);
@@ -32,7 +32,7 @@ std::int64_t place(std::span<const Buffer> buffers, const std::int64_t* values, 
     int p = o;
     for (; p > 0 && offsets[placed[p - 1]] > offset; --p) placed[p] = placed[p - 1];
     placed[p] = static_cast<std::int16_t>(i);
-    peak = std::max(peak, offset + bytes[i]);
+    peak = std::max(peak, offset + exact[i] + sizes.guard);
   }
   return peak;
 }
@@ -45,14 +45,15 @@ void plan_segment(const LoweredSegment& s, const Sizes& sizes, const std::int64_
   std::int64_t elements = 0;
   for (std::size_t i = 0; i < s.parameters.size(); ++i) {
     plan.parameter[i] = elements;
-    if (!s.parameters[i].tied) elements = align_up(elements + values[s.parameters[i].extent], unit);
+    if (!s.parameters[i].tied) elements = align_up(elements + values[s.parameters[i].extent] + sizes.guard, unit);
   }
   plan.parameter_stride = elements;
   std::int64_t bytes = 0;
   for (std::size_t i = 0; i < s.saved.size(); ++i) {
     plan.saved[i] = bytes;
-    bytes = align_up(bytes + bytes_of(values[s.saved[i].extent], sizes.half_bytes[static_cast<int>(s.saved[i].width)]),
-                     sizes.alignment);
+    bytes = align_up(
+        bytes + bytes_of(values[s.saved[i].extent], sizes.half_bytes[static_cast<int>(s.saved[i].width)]) + sizes.guard,
+        sizes.alignment);
   }
   plan.slot_bytes = bytes;
   plan.forward_bytes = place(s.forward.scratch, values, sizes, plan.forward);
@@ -81,7 +82,7 @@ void plan_memory(const Structure& structure, const Sizes& sizes, const std::int6
   std::int64_t at = 0;
   const auto region = [&](std::int64_t& start, std::int64_t bytes) {
     start = at;
-    at = align_up(at + bytes, sizes.alignment);
+    at = align_up(at + bytes + (bytes > 0 ? sizes.guard : 0), sizes.alignment);
   };
   const std::int64_t rows =
       sizes.symbol[static_cast<int>(Symbol::batch)] * sizes.symbol[static_cast<int>(Symbol::query)];
@@ -91,15 +92,16 @@ void plan_memory(const Structure& structure, const Sizes& sizes, const std::int6
   region(plan.gradients, bytes_of(elements, sizes.state.gradient));
   region(plan.master, bytes_of(elements, sizes.state.master));
   region(plan.moments, sizes.state.moments * bytes_of(elements, sizes.state.moment));
-  region(plan.inputs, 2 * align_up(bytes_of(rows, width(Width::index)), sizes.alignment));
+  region(plan.tokens, bytes_of(rows, width(Width::index)));
+  region(plan.targets, bytes_of(rows, width(Width::index)));
   region(plan.slots, slots);
   plan.boundary = at;
   region(plan.boundary_residual, structure.residual_boundary ? bytes_of(stream, width(Width::stream)) : 0);
   region(plan.boundary_delta, structure.delta_boundary ? bytes_of(stream, width(Width::activation)) : 0);
   region(plan.boundary_gradient, structure.gradient_boundary ? bytes_of(stream, width(Width::stream)) : 0);
-  region(plan.scratch, scratch);
   region(plan.workspace, sizes.workspace.value());
-  plan.total = at;
+  plan.scratch = at;
+  plan.total = at + scratch;
 }
 
 }  // namespace dtcalc

@@ -1,7 +1,9 @@
 // Where every byte lies: one function places the engine's arena and gives the ledger its numbers.
 //
 // Arena, from low to high addresses:
-//   parameters | gradients | master weights | moments | inputs | saved slots | boundary buffers | scratch | workspace
+//   parameters | gradients | master weights | moments | tokens | targets | saved slots | boundary buffers | workspace |
+//   scratch
+// Every buffer starts at a multiple of the alignment and is followed by `Sizes::guard` bytes that nobody may write.
 // Persistent regions keep their content between steps. A layer's slot holds what its forward pass saves for its
 // backward pass. Scratch is shared by all programs: its size is that of the largest one.
 #pragma once
@@ -17,7 +19,7 @@ namespace dtcalc {
 /// Offsets of one segment kind's tensors; strides for kinds that repeat.
 struct SegmentPlan {
   std::array<std::int64_t, kMaxBuffers> parameter;  ///< elements, from the segment's first parameter
-  std::int64_t parameter_stride = 0;                  ///< elements, rounded so that every width is aligned
+  std::int64_t parameter_stride = 0;                ///< elements, rounded so that every width is aligned
   std::array<std::int64_t, kMaxBuffers> saved;      ///< bytes, from the slot's start
   std::int64_t slot_bytes = 0;
   std::array<std::int64_t, kMaxBuffers> forward, backward;  ///< bytes, from the scratch region's start
@@ -26,17 +28,17 @@ struct SegmentPlan {
 
 struct MemoryPlan {
   std::array<SegmentPlan, kMaxSegments> segment;  ///< prologue, block kinds, epilogue (last used index)
-  std::int64_t parameter_elements = 0;              ///< of all segments with padding
+  std::int64_t parameter_elements = 0;            ///< of all segments with padding
   // Start of each region, in bytes.
-  std::int64_t parameters = 0, gradients = 0, master = 0, moments = 0, inputs = 0, slots = 0, boundary = 0, scratch = 0,
-               workspace = 0;
+  std::int64_t parameters = 0, gradients = 0, master = 0, moments = 0, tokens = 0, targets = 0, slots = 0, boundary = 0,
+               scratch = 0, workspace = 0;
   std::int64_t boundary_residual = 0, boundary_delta = 0, boundary_gradient = 0;  ///< absolute offsets
   std::int64_t scratch_bytes = 0;
   std::int64_t total = 0;
 };
 
 /// Offline placement of buffers with lifetimes: largest first, each at the lowest offset free during its life. Writes
-/// offsets (multiples of `alignment`) and returns the peak.
+/// offsets (multiples of `alignment`) and returns the peak, to the byte.
 std::int64_t place(std::span<const Buffer> buffers, const std::int64_t* values, const Sizes& sizes,
                    std::span<std::int64_t> offsets);
 

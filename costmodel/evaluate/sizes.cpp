@@ -109,7 +109,7 @@ Sizes sizes_of(const Scenario& scenario, bool training) {
   const Precision p = t.precision;
   s.product_dtype = training ? compute_dtype(p) : scenario.inference.precision;
   const auto width = [&](Width w_, std::int8_t half) { s.half_bytes[static_cast<int>(w_)] = half; };
-  const std::int8_t wide = p == Precision::fp64 && training ? 16 : k4;
+  const std::int8_t wide = s.product_dtype == Dtype::fp64 ? 16 : k4;
   const std::int8_t narrow =
       training ? (is_mixed(p) ? k2 : wide) : static_cast<std::int8_t>(half_bytes(s.product_dtype));
   const std::int8_t stream = training && is_autocast(p) ? k4 : narrow;

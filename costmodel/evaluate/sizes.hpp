@@ -26,7 +26,8 @@ struct Sizes {
   std::array<std::int64_t, kMaxBlockKinds> layers{};  ///< of each block kind
   std::int64_t micro_batches = 1;
   std::int64_t alignment = 1;
-  Bytes workspace{0};  ///< scratch that kernels of this stack ask for beside their operands
+  std::int64_t guard = 0;  ///< bytes behind every buffer that nobody may write (debug builds of the engine)
+  Bytes workspace{0};      ///< scratch that kernels of this stack ask for beside their operands
   Dtype product_dtype = Dtype::fp32;
   double seconds_per_flop = 0;  ///< of matrix products at the device's peak
   double seconds_per_byte = 0;

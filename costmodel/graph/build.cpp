@@ -27,8 +27,10 @@ class Builder {
     return static_cast<TensorId>(s_.tensors.size() - 1);
   }
 
-  TensorId parameter(Name name, const Extent& elements, const char* suffix, ParameterClass owner) {
+  TensorId parameter(Name name, const Extent& elements, const char* suffix, ParameterClass owner,
+                     const Extent& columns = {}) {
     const TensorId id = tensor(name, Width::weight, elements, suffix);
+    s_.tensors[id].columns = columns;
     s_.tensors[id].role = Role::parameter;
     s_.tensors[id].trained = c_.training && !((c_.frozen >> static_cast<int>(owner)) & 1);
     return id;
@@ -83,7 +85,7 @@ class Builder {
   /// y = x W^T + b, weight stored (n, k).
   TensorId linear(Name name, Name bias_name, TensorId x, const Extent& n, const Extent& k, bool has_bias,
                   ParameterClass owner) {
-    TensorId y = product(name, x, parameter(name, n * k, "weight", owner), n, k);
+    TensorId y = product(name, x, parameter(name, n * k, "weight", owner, k), n, k);
     if (has_bias) y = bias(bias_name, y, parameter(name, n, "bias", owner));
     return y;
   }
@@ -238,12 +240,12 @@ class Builder {
   void prologue() {
     const TensorId tokens = input(Name::embedding_token, "tokens");
     const TensorId table =
-        parameter(Name::embedding_token, {S::vocabulary, S::hidden}, "weight", ParameterClass::embedding);
+        parameter(Name::embedding_token, {S::vocabulary, S::hidden}, "weight", ParameterClass::embedding, {S::hidden});
     TensorId x = tensor(Name::embedding_token, Width::stream, kStream);
     append(OperatorKind::token_embedding, Name::embedding_token, {tokens, table}, {x});
     if (c_.position == Position::learned) {
-      const TensorId positions =
-          parameter(Name::embedding_position, {S::positions, S::hidden}, "weight", ParameterClass::position);
+      const TensorId positions = parameter(Name::embedding_position, {S::positions, S::hidden}, "weight",
+                                           ParameterClass::position, {S::hidden});
       const TensorId y = tensor(Name::embedding_position, Width::stream, kStream);
       append(OperatorKind::position_embedding, Name::embedding_position, {x, positions}, {y});
       x = y;
@@ -261,7 +263,7 @@ class Builder {
     }
     if (c_.final_norm) x = norm(Name::final_norm, x, c_.final_norm_affine);
     const TensorId weight = parameter(Name::head_product, {S::vocabulary, S::hidden}, "weight",
-                                      c_.tied ? ParameterClass::embedding : ParameterClass::head);
+                                      c_.tied ? ParameterClass::embedding : ParameterClass::head, {S::hidden});
     s_.tensors[weight].tied = c_.tied;
     TensorId logits = product(Name::head_product, x, weight, {S::vocabulary}, {S::hidden});
     s_.tensors[logits].width = Width::logits;

@@ -58,6 +58,7 @@ struct Tensor {
   Role role = Role::activation;
   Width width = Width::activation;
   Extent elements;
+  Extent columns;                ///< parameters that are matrices: the last dimension; length 0 for vectors
   const char* suffix = "";       ///< "weight", "bias", "mask", "statistics": distinguishes an operator's tensors
   TensorId gradient_of = kNone;  ///< for gradients: the forward tensor
   bool trained = false;          ///< parameters: not frozen

@@ -131,8 +131,9 @@ class Storage {
       if (tensor.role != Role::parameter) continue;
       const bool embedding = tensor.name == Name::embedding_token || tensor.name == Name::embedding_position ||
                              tensor.name == Name::head_product;
-      out_.parameters.push_back({static_cast<TensorId>(t), extents_.id(tensor.elements), tensor.name, tensor.suffix,
-                                 tensor.trained, tensor.tied, embedding});
+      out_.parameters.push_back({static_cast<TensorId>(t), extents_.id(tensor.elements),
+                                 tensor.columns.length > 0 ? extents_.id(tensor.columns) : ExtentId{0}, tensor.name,
+                                 tensor.suffix, tensor.trained, tensor.tied, embedding});
     }
   }
 
@@ -145,8 +146,11 @@ class Storage {
         if (reads(role.access) && !written[t] && s_.tensors[t].role == Role::activation && !s_.tensors[t].input)
           saved_[t] = true;
       });
-      for_operands(kernel,
-                   [&](TensorId t, const OperandRole& role) { written[t] = written[t] || writes(role.access); });
+      for_operands(kernel, [&](TensorId t, const OperandRole& role) {
+        // A replayed segment also makes what was kept (its last output); that does not make it less kept.
+        const bool makes = writes(role.access) && (!kernel.replay || is_dropped(s_.tensors[t], c_.recompute));
+        written[t] = written[t] || makes;
+      });
     }
     out_.input_saved = s_.residual_in != kNone && saved_[s_.residual_in];
   }

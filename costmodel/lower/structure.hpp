@@ -86,6 +86,7 @@ struct Program {
 struct ParameterTensor {
   TensorId tensor;
   ExtentId extent;
+  ExtentId columns;  ///< last dimension of a matrix; extents[0] for vectors
   Name name;
   const char* suffix;
   bool trained;
