@@ -14,9 +14,11 @@ namespace dtcalc {
 struct MarkovSource {
   std::int32_t alphabet = 0;          ///< K symbols 0..K-1; the model's vocabulary_size may be larger
   std::uint64_t seed = 1;             ///< of the streams; the transition table has its own
-  std::vector<std::uint32_t> counts;  ///< (K, K, K): P(next c | before a, last b) = counts[(a K + b) K + c] / 2^16
-  std::vector<std::uint32_t> limits;  ///< running sums of `counts` along c
+  std::vector<std::uint32_t> limits;  ///< (K, K, K): 2^16 P(next <= c | before a, last b) at [(a K + b) K + c]
 };
+
+/// P(next = c | before a, last b).
+double probability(const MarkovSource& source, std::int32_t a, std::int32_t b, std::int32_t c);
 
 /// The losses that matter, in nats per token.
 struct MarkovLosses {
@@ -29,15 +31,23 @@ struct MarkovLosses {
   }
 };
 
-/// Half of what follows depends on the last symbol, half on the last two, each half a random order of geometric
-/// weights. `alphabet` 4..64.
+/// Half of what follows depends on the last symbol, half on the last two; each half is a random order of the weights
+/// 2/3, 2/9, 2/27 ... (none below 2^-16). `alphabet` is 4 to 64; 16 has an entropy rate of about 1.43 nats, 0.54 below
+/// the bigram model (docs/data.md).
 MarkovSource make_markov_source(std::int32_t alphabet, std::uint64_t table_seed, std::uint64_t seed);
 
-/// Exact values, from the stationary distribution of the pairs (power iteration until a step changes less than 1e-15).
+/// Stationary distribution of the pairs (before, last), (K, K). The chain must mix, as one without zero probabilities
+/// does.
+std::vector<double> stationary_pairs(const MarkovSource& source);
+
+/// Exact values, from the stationary distribution of the pairs (power iteration until a step changes less than 1e-14 in
+/// sum).
 MarkovLosses markov_losses(const MarkovSource& source);
 
-/// Writes stream number `stream` (independent of all others, stationary from its first symbol).
-void generate(const MarkovSource& source, std::uint64_t stream, std::span<std::int32_t> symbols);
+/// Writes the stream's symbols. It is stationary from its first symbol (64 symbols before it are thrown away). The
+/// name's seed is the source's, its kind whatever the caller gives.
+void generate(const MarkovSource& source, std::uint32_t kind, std::uint32_t step, std::uint32_t sequence,
+              std::span<std::int32_t> symbols);
 
 /// Mean of -ln P(symbol | the two before) over symbols[2..]: what the true model loses on this very sample.
 double sample_loss(const MarkovSource& source, std::span<const std::int32_t> symbols);
