@@ -57,17 +57,23 @@ inline double largest(const std::vector<double>& values) {
   return most;
 }
 
-/// Largest |got - expected| over largest |expected|. NaN anywhere gives NaN, which no tolerance accepts.
+/// Largest |got - expected|. NaN anywhere gives NaN, which no tolerance accepts.
 template <class T>
-double distance(const std::vector<T>& got, const std::vector<double>& expected) {
+double error(const std::vector<T>& got, const std::vector<double>& expected) {
   REQUIRE(got.size() == expected.size());
   double most = 0;
   for (std::size_t i = 0; i < got.size(); ++i) {
-    const double error = std::abs(static_cast<double>(got[i]) - expected[i]);
-    if (std::isnan(error)) return error;
-    most = std::max(most, error);
+    const double one = std::abs(static_cast<double>(got[i]) - expected[i]);
+    if (std::isnan(one)) return one;
+    most = std::max(most, one);
   }
-  return most / std::max(largest(expected), std::numeric_limits<double>::min());
+  return most;
+}
+
+/// The same over the largest |expected|.
+template <class T>
+double distance(const std::vector<T>& got, const std::vector<double>& expected) {
+  return error(got, expected) / std::max(largest(expected), std::numeric_limits<double>::min());
 }
 
 /// Bound on the relative error of `steps` rounded operations.
