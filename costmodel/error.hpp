@@ -9,12 +9,16 @@
 
 namespace dtcalc {
 
+/// Whether the input is wrong (exit code 2) or could not be read at all (exit code 3).
+enum class ErrorKind : unsigned char { input, file };
+
 /// What went wrong, in the words of the person who wrote the input.
 struct Error {
   std::string place;    ///< JSON pointer, file (with line), command-line option; empty when there is none
   std::string value;    ///< the offending value as written; may be empty
   std::string reason;   ///< why it cannot be
   std::string way_out;  ///< what to do instead; may be empty
+  ErrorKind kind = ErrorKind::input;
 };
 
 /// `/training/micro_batch: 3 does not divide the global batch (8); use 1, 2, 4 or 8`

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ namespace dtcalc {
 
 struct Rope {
   double base = 10000;
+  double local_base = 0;         ///< base in the local layers of a windowed model, unscaled (Gemma 3); 0: as `base`
   std::int64_t rotary_size = 0;  ///< channels of a head that rotate; 0 means all of head_size
   RopePairing pairing = RopePairing::halves;
   RopeScaling scaling = RopeScaling::none;
@@ -71,6 +73,7 @@ struct Model {
   double residual_dropout = 0;          ///< on the output of attention and MLP
   double attention_dropout = 0;         ///< on the attention probabilities
   double embedding_dropout = 0;
+  std::string source, notes;
 };
 
 /// Peak rate of matrix products in one dtype.
@@ -109,7 +112,8 @@ struct Device {
   BytesPerSecond nic_bandwidth{0};   ///< to other nodes, one way, per device
   Seconds launch_overhead{0};        ///< host cost and gap of one kernel
   double power_w = 0;
-  std::string source, date, machine;
+  std::string source, date, machine, notes;
+  std::map<std::string, std::string> sources;  ///< source of single figures, by JSON key
   // Calibrated by `dtcalc measure` (empty on a datasheet):
   std::vector<ProductPoint> products;
   std::vector<LoopPoint> loops;
@@ -157,7 +161,7 @@ struct Inference {
 /// kernels").
 struct Software {
   std::string id = "dtcalc-cpu";
-  std::string source;
+  std::string source, notes;
   AttentionKernel attention = AttentionKernel::naive;  ///< used when the scenario says `automatic`
   bool fuse_embedding = false;                         ///< token and position look-up and dropout are one kernel
   bool fuse_bias = false;                              ///< a product's bias is added inside its kernel
