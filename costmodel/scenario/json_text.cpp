@@ -70,8 +70,10 @@ class Builder {
   /// JSON pointer of the value that comes next.
   std::string pointer() const {
     std::string text;
-    for (const Level& level : levels_)
-      text += "/" + (level.value.is_array() ? std::to_string(level.value.size()) : pointer_step(level.key));
+    for (const Level& level : levels_) {
+      text += '/';
+      text += level.value.is_array() ? std::to_string(level.value.size()) : pointer_step(level.key);
+    }
     return text;
   }
   std::string place(const std::string& where) const { return name_.empty() ? where : name_ + "#" + where; }
