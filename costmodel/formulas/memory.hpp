@@ -10,7 +10,7 @@
 
 namespace dtcalc::formulas {
 
-// ---- Parameters, gradients, optimizer (exact) -------------------------------------------------------------------
+// ---- Parameters, gradients, optimizer (exact)
 
 Bytes eq_3_1_model(std::int64_t N);      ///< (3.1) 4N: fp32 weights
 Bytes eq_3_1_optimizer(std::int64_t N);  ///< (3.1) 8N: Adam's two fp32 moments, no master copy
@@ -40,7 +40,6 @@ StateBytes state_bytes(std::int64_t N, StateScheme scheme);
 double zero_state_bytes_per_rank(std::int64_t N, StateScheme scheme, std::int64_t stage, std::int64_t Nd);
 
 // ---- Saved activations of the notes' block (MHA, H = D/A, E = F/D, GELU, two norms, dropout everywhere)
-// ------------------
 
 Bytes eq_3_5_attention(std::int64_t B, std::int64_t S, std::int64_t D, std::int64_t L, std::int64_t A,
                        std::int64_t p);  ///< (3.5) BLS((5p+1)D + (2p+1)AS); exact with attention dropout (E05)
@@ -60,7 +59,6 @@ Bytes eq_3_8_activations_p2(std::int64_t B, std::int64_t S, std::int64_t D, std:
 double eq_3_9_b_min(double D, double S, double A, double E = 4);
 
 // ---- Case study of Sec. 3.2 (mixed precision, E=4), for any sizes
-// --------------------------------------------------------
 
 Bytes eq_3_12_non_activation(std::int64_t N);  ///< (3.12) 18N; E08: GPT-3 is 2926 GiB, not 1463 TiB
 /// (3.14) is eq_3_8_activations_p2. (3.15) BLS(34D+5AS) / 18N; E59: 0.0876 B for GPT-3 at S=2048.
@@ -72,7 +70,6 @@ Bytes eq_3_16_total(std::int64_t B, std::int64_t S, std::int64_t D, std::int64_t
                     std::int64_t T);
 
 // ---- The same block under tensor and sequence parallelism (exact when T divides)
-// -----------------------------------------
 
 Bytes eq_7_11_attention(std::int64_t B, std::int64_t S, std::int64_t D, std::int64_t A, std::int64_t p,
                         std::int64_t T);  ///< (7.11) one block: BS((p+4p/T+1)D + (2p+1)AS/T)
@@ -85,7 +82,6 @@ Bytes eq_7_13_activations(std::int64_t B, std::int64_t S, std::int64_t D, std::i
                           std::int64_t p, std::int64_t T);
 
 // ---- Saved activations of any architecture (exact tensor walk)
-// -----------------------------------------------------------
 
 enum class Recomputation : std::uint8_t {
   none,
@@ -95,10 +91,9 @@ enum class Recomputation : std::uint8_t {
 
 struct ActivationOptions {
   std::int64_t p = 2;
-  std::int64_t T = 1;  ///< tensor parallel
-  bool sp = false;     ///< sequence parallel on the same T workers
-  bool sp_save_shards =
-      true;  ///< with sp: the inputs of column-parallel Linears are saved as shards and gathered again
+  std::int64_t T = 1;          ///< tensor parallel
+  bool sp = false;             ///< sequence parallel on the same T workers
+  bool sp_save_shards = true;  ///< with sp: inputs of column-parallel Linears are saved as shards, gathered again
   bool attention_dropout = true;
   bool residual_dropout = true;  ///< a mask for attention's and one for the MLP's output
   bool flash = false;  ///< saves q, k, v, context and 4 bytes of log-sum-exp per head and position; no S^2, no mask
@@ -121,7 +116,7 @@ struct TrainingMemory {
   double params, grad, optim, non_act, act, total;
   double ratio;  ///< act / non_act, (3.15)
 };
-/// N exact, or (F.1) if `approximate`.
+/// N exact, or (F.1) if `approximate_count`.
 TrainingMemory training_memory(const Architecture& model, std::int64_t B, std::int64_t S, StateScheme scheme,
                                const ActivationOptions& options, bool approximate_count);
 

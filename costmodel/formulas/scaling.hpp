@@ -7,14 +7,12 @@ namespace dtcalc::formulas {
 constexpr double flop_per_petaflops_day = 8.64e19;  ///< 1e15 FLOP/s for 86400 s
 
 // ---- Kaplan et al. 2020: one resource limits, the other two do not (test loss, E40; N without embeddings)
-// -------------------
 
 double kaplan_loss_N(double N);       ///< (8.8e13 / N)^0.076
 double kaplan_loss_D(double tokens);  ///< (5.4e13 / N_tokens)^0.095
 double kaplan_loss_C(double C);       ///< (3.1e8 PFLOP/s-days / C)^0.050, C in FLOP, batch size chosen for compute
 
 // ---- Chinchilla, (6.1): L = E + A/N^alpha + B/N_tokens^beta
-// -----------------------------------------------------------------
 
 /// One fit. The constants belong together: mixing those of two fits gives a law that nobody fitted (E09).
 struct ChinchillaFit {

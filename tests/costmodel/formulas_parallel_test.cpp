@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "costmodel/formulas/communication.hpp"
+#include "costmodel/formulas/flops.hpp"
 #include "costmodel/formulas/hardware.hpp"
 #include "costmodel/formulas/inference.hpp"
 #include "costmodel/formulas/pipeline.hpp"
@@ -89,6 +90,11 @@ TEST_CASE("tensor and sequence parallelism: 8, 8 and 10 units (E32)", "[formulas
   CHECK(units(true, Phase::forward, true) == 4);
   CHECK(units(true, Phase::backward, true) == 6);
   CHECK(units(false, Phase::forward, false) + units(false, Phase::backward, false) == 8);
+}
+
+TEST_CASE("a sharded head costs two all-reduces of the residual stream and three of a number per token (E33)",
+          "[formulas]") {
+  CHECK(tp_head_comm_bytes(2, 128, 512, 2, 4, 4) == Approx(2 * 2 * 128 * (2 * 512 * 2 + 3 * 4) * 3.0 / 4));
 }
 
 TEST_CASE("(7.9) is 5.1 for GPT-3 on A100 at T=8, and 1 at D=2173 for footnote 51's rates (E34)", "[formulas]") {
@@ -209,6 +215,8 @@ TEST_CASE("latency: parts and their sums", "[formulas]") {
   const Accelerator gpu{312e12, 2.039e12, 300e9};
   const Latency prefill = prefill_latency(m, 1, 4096, 2, 8, gpu, 0, 1, true);
   CHECK(prefill.compute > prefill.memory);
+  CHECK(prefill.compute.value() ==
+        Approx(forward_flops(m, 1, 4096, true, HeadPositions::last).total.value() / (8 * 312e12)).epsilon(1e-12));
   CHECK(prefill.total == prefill.compute + prefill.communication);
   CHECK(prefill_latency(m, 1, 1, 2, 8, gpu, 0, 1, true).total.value() ==
         Approx(137.43e9 / 8 / 2.039e12 + 1.53e-5).epsilon(1e-3));

@@ -82,6 +82,22 @@ TEST_CASE("the parts of a parameter count add up", "[formulas]") {
   CHECK(c.total == c.non_embedding + c.embedding + c.position + c.head);
 }
 
+TEST_CASE("each matrix of a GLU has its bias", "[formulas]") {
+  Architecture m = gpt(12, 768, 12);
+  const std::int64_t plain = total_of(m);
+  m.glu = true;
+  CHECK(total_of(m) - plain == 12 * (768 * 3072 + 3072));
+  m.mlp_bias = false;
+  CHECK(total_of(m) - plain == 12 * (768 * 3072 - 3072 - 768));
+}
+
+TEST_CASE("a decode step reads neither the position table nor an untied embedding", "[formulas]") {
+  Architecture m = gpt(12, 768, 12);
+  CHECK(decoded_parameters(m).value() == 124'439'808 - 1024 * 768);
+  m.tied = false;
+  CHECK(decoded_parameters(m).value() == 124'439'808 - 1024 * 768);
+}
+
 TEST_CASE("norms of queries and keys are counted", "[formulas]") {
   Architecture m = llama(28, 1024, 16, 8, 3072, 151936);  // Qwen3-0.6B
   m.H = 128, m.tied = true, m.query_key_norm = QueryKeyNorm::per_head;
@@ -178,7 +194,11 @@ TEST_CASE("the tensor walk reduces to the notes' block", "[formulas]") {
   o.T = GENERATE(1, 8);
   CHECK(activation_bytes(m, 2, 2048, o) == eq_7_12_activations(2, 2048, m.D, m.L, m.A, 4, o.p, o.T));
   o.sp = true;
-  CHECK(activation_bytes(m, 2, 2048, o) == eq_7_13_activations(2, 2048, m.D, m.L, m.A, 4, o.p, o.T));
+  const Bytes shards = eq_7_13_activations(2, 2048, m.D, m.L, m.A, 4, o.p, o.T);
+  CHECK(activation_bytes(m, 2, 2048, o) == shards);
+  // Two gathered inputs per block, of which a shard was counted.
+  o.sp_save_shards = false;
+  CHECK(activation_bytes(m, 2, 2048, o) - shards == Bytes(2 * 2048 * m.L * 2 * o.p * m.D / o.T * (o.T - 1)));
 }
 
 TEST_CASE("the tensor walk without dropout, with recomputation and other variants", "[formulas]") {
@@ -194,6 +214,9 @@ TEST_CASE("the tensor walk without dropout, with recomputation and other variant
   CHECK(all - activation_bytes(m, 1, S, o) == Bytes(tokens * 2 * m.D));
   o = with, o.norm_statistics = true;
   CHECK(activation_bytes(m, 1, S, o) - all == Bytes(tokens * 2 * 8));
+  m.norm = NormKind::rmsnorm;  // no mean
+  CHECK(activation_bytes(m, 1, S, o) - all == Bytes(tokens * 2 * 4));
+  m = gpt3();
   o = with, o.recomputation = Recomputation::selective;  // Korthikanti et al. 2022: 34 sbh remain
   CHECK(activation_bytes(m, 1, S, o) == Bytes(tokens * 34 * m.D));
   o = with, o.flash = true;
@@ -227,10 +250,12 @@ TEST_CASE("key and value heads are replicated beyond T = G (E37)", "[formulas]")
 }
 
 TEST_CASE("GPT-2's head is 20 % of the rest (E62)", "[formulas]") {
-  const Architecture m = gpt(12, 768, 12);
+  Architecture m = gpt(12, 768, 12);
   const Bytes head = head_activation_bytes(m, 8, 1024, 2, 4, true, 1, false);
   CHECK(head == Bytes(8 * 1024 * (5 * 768 + 4 * 50257)));
   CHECK(head / activation_bytes(m, 8, 1024, {}) == Approx(0.195).epsilon(1e-2));
+  m.final_norm = false;
+  CHECK(head - head_activation_bytes(m, 8, 1024, 2, 4, true, 1, false) == Bytes(8 * 1024 * 2 * 768));
 }
 
 TEST_CASE("training_memory adds state per worker and activations", "[formulas]") {
@@ -294,6 +319,37 @@ TEST_CASE("backward FLOPs: twice forward, less what frozen weights save", "[form
   // Trained down projections: wgrad of down in every block, dgrad of everything after the first of them.
   const Flop blocks = f.total - f.head, pairs = f.scores + f.context, down = f.mlp / 3.0;
   CHECK(backward(all) == (blocks + pairs) * 0.75 + down + f.head);
+}
+
+TEST_CASE("backward FLOPs follow the need for gradients through one block", "[formulas]") {
+  Architecture m = llama(1, 512, 8, 2, 1408, 1000);
+  const ForwardFlops f = forward_flops(m, 2, 96, false, HeadPositions::all);
+  const Frozen everything{true, true, true, true, true, true, true, true, true, true, true};
+  const auto backward = [&](const Frozen& frozen) {
+    return backward_flops(m, 2, 96, false, HeadPositions::all, frozen);
+  };
+  Frozen but_key = everything;  // wgrad of k, dP and dK, dgrad of all that follows
+  but_key.k = false;
+  CHECK(backward(but_key) == f.key_value / 2.0 + f.scores * 2 + f.output + f.mlp + f.head);
+  Frozen but_value = everything;  // wgrad of v, dV
+  but_value.v = false;
+  CHECK(backward(but_value) == f.key_value / 2.0 + f.scores + f.output + f.mlp + f.head);
+  m.parallel = true;  // the MLP does not read attention's output
+  CHECK(backward(but_value) == f.key_value / 2.0 + f.scores + f.output + f.head);
+  m.parallel = false;
+
+  Frozen but_position = everything;
+  but_position.position = false;
+  CHECK(backward(but_position) == Flop(0));  // RoPE has no table
+  m.pos = Positions::learned;
+  CHECK(backward(but_position) == f.total + f.scores + f.context);
+  m.pos = Positions::rope;
+
+  Frozen but_norms = everything;
+  but_norms.norms = false;
+  CHECK(backward(but_norms) == f.total + f.scores + f.context);
+  m.norms_per_block = 0;  // only the final norm is left
+  CHECK(backward(but_norms) == f.head);
 }
 
 TEST_CASE("hardware FLOPs add what is computed again", "[formulas]") {
