@@ -16,7 +16,7 @@ std::int64_t attention_hbm_elems_flash(std::int64_t S, std::int64_t H, std::int6
     const std::int64_t visible = causal ? std::min(first + R, S) : S;
     key_rows += std::min((visible + C - 1) / C * C, S);
   }
-  return narrow(2 * Wide{S} * H + S + 2 * H * key_rows);
+  return narrow(2 * Wide{S} * H + S + 2 * key_rows * H);
 }
 
 double eq_2_7_rope_theta(double base, std::int64_t pair, std::int64_t H) {

@@ -12,7 +12,7 @@ namespace dtcalc::formulas {
 
 /// Sizes are below 2^40 and a closed form multiplies at most four of them with a small factor: 128 bits do not overflow
 /// for anything that could be built.
-__extension__ typedef __int128 Wide;
+__extension__ using Wide = __int128;
 
 /// The count as 64 bits. It saturates at 2^63 - 1 (8 EiB): what needs that much fits nowhere, and a wrapped count would
 /// be a plausible wrong answer.

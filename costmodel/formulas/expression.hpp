@@ -52,7 +52,7 @@ class Expression {
     max
   };
   struct Step {
-    Op op;
+    Op op = Op::number;
     double number = 0;
     std::size_t name = 0;
   };

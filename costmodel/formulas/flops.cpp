@@ -16,7 +16,7 @@ Products products(const Architecture& m, std::int64_t B, std::int64_t S, bool ca
   const Wide tokens = Wide{B} * S, D = m.D;
   const Wide square = causal ? Wide{S} * (S + 1) / 2 : Wide{S} * S;
   const Wide head_tokens = head == HeadPositions::none ? 0 : head == HeadPositions::last ? Wide{B} : tokens;
-  Products f;
+  Products f{};
   f.query = 2 * tokens * D * m.A * m.H;
   f.key = 2 * tokens * D * m.G * m.H;
   f.value = f.key;
@@ -121,7 +121,7 @@ Flop hardware_flops(const Architecture& m, std::int64_t B, std::int64_t S, bool 
   const Products f = products(m, B, S, causal, head);
   Wide sum = trained(m, f);
   if (recomputation == Recomputation::full) sum += m.L * block_products(m, f);
-  if (recomputation == Recomputation::selective) sum += m.L * 2 * f.pairs;
+  if (recomputation == Recomputation::selective) sum += 2 * f.pairs * m.L;
   if (flash) sum += m.L * f.pairs;
   return flop(sum);
 }

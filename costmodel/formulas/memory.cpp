@@ -101,7 +101,7 @@ Bytes eq_3_16_total(std::int64_t B, std::int64_t S, std::int64_t D, std::int64_t
 
 Bytes eq_7_11_attention(std::int64_t B, std::int64_t S, std::int64_t D, std::int64_t A, std::int64_t p,
                         std::int64_t T) {
-  const Wide sharded = Wide{4 * p} * D + Wide{2 * p + 1} * A * S;
+  const Wide sharded = Wide{4} * p * D + Wide{2 * p + 1} * A * S;
   return bytes(shard(Wide{B} * S * (Wide{p + 1} * D * T + sharded), T));
 }
 
@@ -134,7 +134,7 @@ Bytes activation_bytes(const Architecture& m, std::int64_t B, std::int64_t S, co
   const Wide gathered = o.sp && o.sp_save_shards ? 1 : T;
   Wide per_token = p * D * (norm_inputs * replicated + linear_inputs * gathered);
   if (o.residual_dropout) per_token += 2 * D * replicated;
-  if (o.norm_statistics) per_token += m.norms_per_block * (m.norm == NormKind::rmsnorm ? 4 : 8) * replicated;
+  if (o.norm_statistics) per_token += replicated * m.norms_per_block * (m.norm == NormKind::rmsnorm ? 4 : 8);
 
   const Wide query_and_context = 2 * p * m.A * m.H;
   const Wide key_and_value = 2 * p * m.H * std::max<Wide>(m.G, T);
