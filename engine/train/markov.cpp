@@ -12,16 +12,17 @@ namespace dtcalc {
 namespace {
 
 constexpr std::uint32_t row_total = 1U << 16;
+constexpr std::uint32_t shared_total = row_total / 4;  // what depends on the last symbol alone
 constexpr std::uint32_t table_kind =
     0x5441424C;                     // a stream kind of its own: the table shares no numbers with the streams
 constexpr int symbols_before = 64;  // the distance to the stationary distribution is below 1e-14 by then
 constexpr double change_limit = 1e-14;
 constexpr int most_iterations = 100000;
 
-/// Geometric weights with sum row_total / 2, largest first: each takes two thirds of what is left, at least 1.
-std::vector<std::uint32_t> weights(std::size_t alphabet) {
+/// Geometric weights of the given sum, largest first: each takes two thirds of what is left, at least 1.
+std::vector<std::uint32_t> weights(std::size_t alphabet, std::uint32_t sum) {
   std::vector<std::uint32_t> result(alphabet, 1);
-  std::uint32_t left = row_total / 2 - static_cast<std::uint32_t>(alphabet);
+  std::uint32_t left = sum - static_cast<std::uint32_t>(alphabet);
   for (std::uint32_t& weight : result) {
     const std::uint32_t share = (2 * left + 2) / 3;
     weight += share;
@@ -71,21 +72,21 @@ double probability(const MarkovSource& source, std::int32_t a, std::int32_t b, s
 }
 
 MarkovSource make_markov_source(std::int32_t alphabet, std::uint64_t table_seed, std::uint64_t seed) {
-  if (alphabet < 4 || alphabet > 64) throw std::logic_error("make_markov_source: alphabet must be 4 to 64");
+  if (alphabet < 8 || alphabet > 64) throw std::logic_error("make_markov_source: alphabet must be 8 to 64");
   MarkovSource source;
   source.alphabet = alphabet;
   source.seed = seed;
   const std::size_t k = size(source);
   source.limits.assign(k * k * k, 0);
-  const std::vector<std::uint32_t> values = weights(k);
+  const std::vector<std::uint32_t> of_last = weights(k, shared_total), of_both = weights(k, row_total - shared_total);
   RandomStream random({table_seed, table_kind, 0, 0});
   for (std::size_t b = 0; b < k; ++b) {
     std::vector<std::uint32_t> shared(k, 0);
-    add_shuffled(values, random, shared.data());
+    add_shuffled(of_last, random, shared.data());
     for (std::size_t a = 0; a < k; ++a) {
       std::uint32_t* counts = &source.limits[(a * k + b) * k];
       std::copy(shared.begin(), shared.end(), counts);
-      add_shuffled(values, random, counts);
+      add_shuffled(of_both, random, counts);
       std::partial_sum(counts, counts + k, counts);
     }
   }

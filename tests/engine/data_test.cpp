@@ -164,11 +164,11 @@ TEST_CASE("data: a batch depends on seed, split, step and micro-batch only") {
   TextSource other_text = text;
   other_text.seed = 2;
   SECTION("text") { check(text, text, other_text); }
-  SECTION("markov") { check(make_markov_source(16, 1, 1), make_markov_source(16, 1, 1), make_markov_source(16, 1, 2)); }
+  SECTION("markov") { check(make_markov_source(8, 1, 1), make_markov_source(8, 1, 1), make_markov_source(8, 1, 2)); }
 }
 
 TEST_CASE("data: sequences of one step and of neighbouring steps differ") {
-  const TokenSource source = make_markov_source(16, 1, 1);
+  const TokenSource source = make_markov_source(8, 1, 1);
   std::set<std::vector<std::int32_t>> seen;
   for (const Split split : {Split::train, Split::held_out}) {
     for (std::int64_t step = 0; step < 50; ++step) {
@@ -191,12 +191,12 @@ TEST_CASE("data: the identity names everything the batches depend on") {
   altered = text;
   altered.seed = 9;
   CHECK(identity(altered) != identity(text));
-  const MarkovSource markov = make_markov_source(16, 1, 1);
-  CHECK(vocabulary_size(markov) == 16);
-  CHECK_THAT(identity(markov), ContainsSubstring("markov: 16 symbols, table crc64 "));
-  CHECK(identity(markov) == identity(make_markov_source(16, 1, 1)));
-  CHECK(identity(markov) != identity(make_markov_source(16, 2, 1)));
-  CHECK(identity(markov) != identity(make_markov_source(16, 1, 2)));
+  const MarkovSource markov = make_markov_source(8, 1, 1);
+  CHECK(vocabulary_size(markov) == 8);
+  CHECK_THAT(identity(markov), ContainsSubstring("markov: 8 symbols, table crc64 "));
+  CHECK(identity(markov) == identity(make_markov_source(8, 1, 1)));
+  CHECK(identity(markov) != identity(make_markov_source(8, 2, 1)));
+  CHECK(identity(markov) != identity(make_markov_source(8, 1, 2)));
 }
 
 TEST_CASE("tokens: bytes go to ids and back") {

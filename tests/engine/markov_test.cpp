@@ -24,7 +24,7 @@ MarkovSource two_symbols(const std::uint32_t (&ones)[2][2]) {
 double binary_entropy(double p) { return -p * std::log(p) - (1 - p) * std::log(1 - p); }
 
 const MarkovSource& standard() {
-  static const MarkovSource source = make_markov_source(16, 1, 7);
+  static const MarkovSource source = make_markov_source(8, 1, 7);
   return source;
 }
 
@@ -57,7 +57,7 @@ TEST_CASE("markov: a chain that is not symmetric, pairs solved by hand") {
 }
 
 TEST_CASE("markov: every row of a made table is a distribution without zeros") {
-  for (const std::int32_t alphabet : {4, 7, 16, 64}) {
+  for (const std::int32_t alphabet : {8, 9, 16, 64}) {
     const MarkovSource source = make_markov_source(alphabet, 3, 1);
     REQUIRE(source.limits.size() == static_cast<std::size_t>(alphabet) * alphabet * alphabet);
     for (std::int32_t a = 0; a < alphabet; ++a) {
@@ -77,11 +77,11 @@ TEST_CASE("markov: every row of a made table is a distribution without zeros") {
 
 TEST_CASE("markov: the bigram model is at least 0.3 nats worse for every table") {
   for (std::uint64_t table_seed = 0; table_seed < 20; ++table_seed) {
-    const MarkovLosses losses = markov_losses(make_markov_source(16, table_seed, 1));
+    const MarkovLosses losses = markov_losses(make_markov_source(8, table_seed, 1));
     CAPTURE(table_seed, losses.entropy_rate, losses.bigram_loss);
     CHECK(losses.bigram_loss - losses.entropy_rate > 0.3);
     CHECK(losses.unigram_loss > losses.bigram_loss);
-    CHECK(losses.unigram_loss < std::log(16.0));
+    CHECK(losses.unigram_loss < std::log(8.0));
   }
 }
 
@@ -89,19 +89,19 @@ TEST_CASE("markov: the stationary distribution is one, and 64 symbols reach it f
   const std::vector<double> pairs = stationary_pairs(standard());
   CHECK(std::accumulate(pairs.begin(), pairs.end(), 0.0) == Approx(1).margin(1e-13));
   // Distribution of the pair after 64 symbols from one certain pair, by the definition.
-  std::vector<double> now(256, 0.0);
+  std::vector<double> now(64, 0.0);
   now[0] = 1;
   for (int step = 0; step < 64; ++step) {
-    std::vector<double> next(256, 0.0);
-    for (std::int32_t a = 0; a < 16; ++a) {
-      for (std::int32_t b = 0; b < 16; ++b) {
-        for (std::int32_t c = 0; c < 16; ++c) next[b * 16 + c] += now[a * 16 + b] * probability(standard(), a, b, c);
+    std::vector<double> next(64, 0.0);
+    for (std::int32_t a = 0; a < 8; ++a) {
+      for (std::int32_t b = 0; b < 8; ++b) {
+        for (std::int32_t c = 0; c < 8; ++c) next[b * 8 + c] += now[a * 8 + b] * probability(standard(), a, b, c);
       }
     }
     now = next;
   }
   double distance = 0;
-  for (std::size_t i = 0; i < 256; ++i) distance += std::abs(now[i] - pairs[i]);
+  for (std::size_t i = 0; i < 64; ++i) distance += std::abs(now[i] - pairs[i]);
   CHECK(distance < 1e-12);
 }
 
@@ -117,8 +117,8 @@ TEST_CASE("markov: a stream depends on its name only") {
   CHECK(differs(standard(), 2, 5, 3));
   CHECK(differs(standard(), 1, 6, 3));
   CHECK(differs(standard(), 1, 5, 4));
-  CHECK(differs(make_markov_source(16, 1, 8), 1, 5, 3));
-  CHECK_FALSE(differs(make_markov_source(16, 1, 7), 1, 5, 3));
+  CHECK(differs(make_markov_source(8, 1, 8), 1, 5, 3));
+  CHECK_FALSE(differs(make_markov_source(8, 1, 7), 1, 5, 3));
 }
 
 TEST_CASE("markov: samples have the exact losses") {
@@ -142,41 +142,41 @@ TEST_CASE("markov: samples have the exact losses") {
   CHECK(mean == Approx(exact.entropy_rate).margin(tolerance));
   CHECK(sample_loss(standard(), symbols) == Approx(mean).epsilon(1e-12));
 
-  // Conditional entropy of the counted pairs: the estimate's bias is about 16 * 15 / (2 length), far below the
+  // Conditional entropy of the counted pairs: the estimate's bias is about 8 * 7 / (2 length), far below the
   // tolerance.
-  std::vector<double> pairs(256, 0.0), singles(16, 0.0);
+  std::vector<double> pairs(64, 0.0), singles(8, 0.0);
   for (std::size_t i = 1; i < length; ++i) {
-    pairs[static_cast<std::size_t>(symbols[i - 1] * 16 + symbols[i])] += 1;
+    pairs[static_cast<std::size_t>(symbols[i - 1] * 8 + symbols[i])] += 1;
     singles[static_cast<std::size_t>(symbols[i - 1])] += 1;
   }
   double bigram = 0;
-  for (std::size_t i = 0; i < 256; ++i) {
-    if (pairs[i] > 0) bigram -= pairs[i] * std::log(pairs[i] / singles[i / 16]);
+  for (std::size_t i = 0; i < 64; ++i) {
+    if (pairs[i] > 0) bigram -= pairs[i] * std::log(pairs[i] / singles[i / 8]);
   }
   CHECK(bigram / static_cast<double>(length - 1) == Approx(exact.bigram_loss).margin(tolerance));
 }
 
 TEST_CASE("markov: a table of counts learns the source from few samples") {
-  // What a model must at least see: 256 rows of 15 free numbers cost about 256 * 15 / (2 N) nats over the entropy rate
-  // when estimated from N samples, 0.02 nats at N = 96000. Counts with half a sample added everywhere, tested on fresh
+  // What a model must at least see: 64 rows of 7 free numbers cost about 64 * 7 / (2 N) nats over the entropy rate when
+  // estimated from N samples, 0.02 nats at N = 11200. Counts with half a sample added everywhere, tested on fresh
   // streams.
-  constexpr std::size_t length = 96000;
+  constexpr std::size_t length = 11200;
   std::vector<std::int32_t> symbols(length), fresh(1000000);
   generate(standard(), 1, 0, 0, symbols);
   generate(standard(), 2, 0, 0, fresh);
-  std::vector<double> counts(16 * 256, 0.5), rows(256, 8.0);
+  std::vector<double> counts(8 * 64, 0.5), rows(64, 4.0);
   for (std::size_t i = 2; i < length; ++i) {
-    const auto row = static_cast<std::size_t>(symbols[i - 2] * 16 + symbols[i - 1]);
-    counts[row * 16 + static_cast<std::size_t>(symbols[i])] += 1;
+    const auto row = static_cast<std::size_t>(symbols[i - 2] * 8 + symbols[i - 1]);
+    counts[row * 8 + static_cast<std::size_t>(symbols[i])] += 1;
     rows[row] += 1;
   }
   double loss = 0;
   for (std::size_t i = 2; i < fresh.size(); ++i) {
-    const auto row = static_cast<std::size_t>(fresh[i - 2] * 16 + fresh[i - 1]);
-    loss -= std::log(counts[row * 16 + static_cast<std::size_t>(fresh[i])] / rows[row]);
+    const auto row = static_cast<std::size_t>(fresh[i - 2] * 8 + fresh[i - 1]);
+    loss -= std::log(counts[row * 8 + static_cast<std::size_t>(fresh[i])] / rows[row]);
   }
   const double excess = loss / static_cast<double>(fresh.size() - 2) - sample_loss(standard(), fresh);
   CAPTURE(excess);
-  CHECK(excess > 0);
+  CHECK(excess > 0.01);
   CHECK(excess < 0.03);
 }
