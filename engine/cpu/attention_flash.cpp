@@ -107,11 +107,9 @@ void backward_row(const RowFunction<T>& f, const AttentionOptions& options, cons
   for (std::int64_t i = 0; i < count; ++i) g[i] -= along;
   score_gradient(f, count, p, g);
   logits_of(f, count, distance - range.begin, p, p);
+  exponentiate(count, log_sum_exp, p);
 #pragma omp simd
-  for (std::int64_t i = 0; i < count; ++i) {
-    p[i] = fast_exp(p[i] - log_sum_exp);
-    g[i] *= p[i];
-  }
+  for (std::int64_t i = 0; i < count; ++i) g[i] *= p[i];
   if (options.dropout > 0) apply_dropout(stream, options.dropout, mask_at + range.begin, count, p);
   for (T* const row : {scores, gradient}) {
     std::fill(row, row + range.begin, T(0));

@@ -8,7 +8,7 @@
 namespace dtcalc::cpu {
 
 struct FlashTiles {
-  std::int64_t query = 64, key = 64;  ///< rows and columns of a score tile
+  std::int64_t query = 128, key = 128;  ///< rows and columns of a score tile
 };
 
 /// Sum over the visited tiles of rows x columns, for one head. Tiles at the edge are smaller; a tile is visited when at

@@ -47,12 +47,35 @@ T max_of(std::int64_t count, const T* logits) {
   return reduce_max<T>(count, -std::numeric_limits<T>::infinity(), [=](std::int64_t i) { return logits[i]; });
 }
 
-/// x[i] = exp(x[i] - max); returns the sum.
+/// x[i] = exp(x[i] - shift); returns the sum. A causal mask gives every row another length, and a scalar remainder
+/// would cost more than the rest: the last elements are done as a whole block, which overlaps the one before it (saved
+/// first, written last) or, in a row shorter than a block, begins with -inf.
 template <class T>
-T exponentiate(std::int64_t count, T max, T* x) {
-#pragma omp simd
-  for (std::int64_t i = 0; i < count; ++i) x[i] = fast_exp(x[i] - max);
-  return reduce_sum<T>(count, [=](std::int64_t i) { return x[i]; });
+T exponentiate(std::int64_t count, T shift, T* x) {
+  constexpr std::int64_t lanes = reduce_lanes<T>;
+  const std::int64_t rest = count % lanes, full = count - rest;
+  T part[lanes] = {}, last[lanes];
+  if (rest > 0 && full > 0) {
+    std::copy(x + count - lanes, x + count, last);
+  } else if (rest > 0) {
+    std::fill(last, last + lanes, -std::numeric_limits<T>::infinity());
+    std::copy(x, x + count, last + lanes - count);
+  }
+  for (std::int64_t i = 0; i < full; i += lanes) {
+    for (std::int64_t lane = 0; lane < lanes; ++lane) part[lane] += x[i + lane] = fast_exp(x[i + lane] - shift);
+  }
+  if (rest > 0) {
+    for (std::int64_t lane = 0; lane < lanes; ++lane) {
+      last[lane] = fast_exp(last[lane] - shift);
+      part[lane] += lane >= lanes - rest ? last[lane] : T(0);
+    }
+    if (full > 0) {
+      std::copy(last, last + lanes, x + count - lanes);
+    } else {
+      std::copy(last + lanes - count, last + lanes, x);
+    }
+  }
+  return join_lanes(part, [](T a, T b) { return a + b; });
 }
 
 /// gradient[i] of the logits becomes that of the raw scores.

@@ -16,6 +16,7 @@ template <int lanes>
 void rounds_of(std::uint32_t (&c0)[lanes], std::uint32_t (&c1)[lanes], std::uint32_t (&c2)[lanes],
                std::uint32_t (&c3)[lanes], std::uint32_t key0, std::uint32_t key1) {
   for (int round = 0; round < rounds; ++round) {
+#pragma omp simd
     for (int lane = 0; lane < lanes; ++lane) {
       const std::uint64_t product0 = std::uint64_t{multiplier0} * c0[lane];
       const std::uint64_t product1 = std::uint64_t{multiplier1} * c2[lane];

@@ -3,12 +3,25 @@
 // sources only.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace dtcalc::cpu {
 
 template <class T>
-inline constexpr int reduce_lanes = 256 / static_cast<int>(sizeof(T));
+inline constexpr int reduce_lanes = 128 / static_cast<int>(sizeof(T));
+
+/// Joins the lanes as a tree.
+template <class T, std::size_t width, class Join>
+inline T join_lanes(const T (&part)[width], Join join) {
+  if constexpr (width == 1) {
+    return part[0];
+  } else {
+    T half[width / 2];
+    for (std::size_t lane = 0; lane < width / 2; ++lane) half[lane] = join(part[lane], part[lane + width / 2]);
+    return join_lanes(half, join);
+  }
+}
 
 /// join(…) over value(i), i in [0, count); `start` is join's neutral element.
 template <class T, class Join, class Value>
@@ -21,10 +34,7 @@ inline T reduce(std::int64_t count, T start, Join join, Value value) {
     for (int lane = 0; lane < lanes; ++lane) part[lane] = join(part[lane], value(i + lane));
   }
   for (int lane = 0; i + lane < count; ++lane) part[lane] = join(part[lane], value(i + lane));
-  for (int width = lanes / 2; width > 0; width /= 2) {
-    for (int lane = 0; lane < width; ++lane) part[lane] = join(part[lane], part[lane + width]);
-  }
-  return part[0];
+  return join_lanes(part, join);
 }
 
 template <class T, class Value>
