@@ -1,7 +1,35 @@
 #include "costmodel/evaluate/workspace.hpp"
 
+#include <algorithm>
+
+#include "costmodel/evaluate/sizes.hpp"
+#include "costmodel/graph/graph.hpp"
+
 namespace dtcalc {
 
-Bytes cpu_workspace(const Scenario&, bool) { return Bytes(0); }
+Bytes cpu_workspace(const Scenario& scenario, bool training) {
+  if (!training) return Bytes(0);  // evaluation borrows that of training
+  const Model& m = scenario.model;
+  const Training& t = scenario.training;
+  const Software& w = scenario.software;
+  const std::int64_t element = t.precision == Precision::fp64 ? 8 : 4;
+  const std::int64_t threads = std::max<std::int64_t>(1, scenario.hardware.multiprocessors);
+  const auto padded = [&](std::int64_t n) {  // arrays of a worker start at multiples of 64 bytes
+    const std::int64_t unit = 64 / element;
+    return (n + unit - 1) / unit * unit;
+  };
+  // Norms join the partial sums of at most 32 blocks of rows.
+  const std::int64_t blocks = std::min<std::int64_t>(t.micro_batch * t.sequence, 32);
+  std::int64_t elements = 2 * blocks * m.hidden_size;
+  if (m.qk_norm != QkNorm::none)
+    elements = std::max(elements, blocks * (m.qk_norm == QkNorm::full ? m.heads * m.head_size : m.head_size));
+  if (choices_of(scenario, true).attention == AttentionKernel::flash) {
+    const std::int64_t tile = padded(w.flash_query_tile * w.flash_key_tile);
+    const std::int64_t forward = tile + 2 * padded(w.flash_query_tile);
+    const std::int64_t backward = 2 * tile + padded(m.heads / m.kv_heads * t.sequence);
+    elements = std::max(elements, threads * std::max(forward, backward));
+  }
+  return Bytes(elements * element);
+}
 
 }  // namespace dtcalc

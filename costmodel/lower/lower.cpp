@@ -104,8 +104,11 @@ constexpr InPlace kInPlace[] = {
 class Storage {
  public:
   Storage(const Segment& s, const Choices& c, ExtentTable& extents, LoweredSegment& out)
-      : s_(s), c_(c), extents_(extents), out_(out), root_(s.tensors.size()) {
-    std::iota(root_.begin(), root_.end(), TensorId{0});
+      : s_(s), c_(c), extents_(extents), out_(out) {
+    for (auto& roots : roots_) {
+      roots.resize(s.tensors.size());
+      std::iota(roots.begin(), roots.end(), TensorId{0});
+    }
   }
 
   void run() {
@@ -155,19 +158,22 @@ class Storage {
     out_.input_saved = s_.residual_in != kNone && saved_[s_.residual_in];
   }
 
+  const std::vector<TensorId>& roots(const Program& program) const { return roots_[&program == &out_.backward]; }
+
   std::vector<Life> lives(const Program& program) const {
+    const std::vector<TensorId>& root = roots(program);
     std::vector<Life> life(s_.tensors.size());
     const int count = static_cast<int>(program.kernels.size());
     for (int k = 0; k < count; ++k)
       for_operands(program.kernels[k], [&](TensorId t, const OperandRole& role) {
-        Life& l = life[root_[t]];
+        Life& l = life[root[t]];
         if (l.first < 0) l.first = k;
         if (l.first_write < 0 && writes(role.access)) l.first_write = k;
         l.last = k;
       });
     // What the neighbours give or take lives to the border.
     const auto to_end = [&](TensorId t) {
-      if (t != kNone && life[root_[t]].first >= 0) life[root_[t]].last = count;
+      if (t != kNone && life[root[t]].first >= 0) life[root[t]].last = count;
     };
     if (&program == &out_.forward) {
       to_end(s_.residual_out);
@@ -179,6 +185,7 @@ class Storage {
 
   /// An elementwise kernel's output takes the storage of an input whose last reader it is.
   void join_in_place(const Program& program, bool last_program) {
+    std::vector<TensorId>& root = roots_[&program == &out_.backward];
     for (int k = 0; k < static_cast<int>(program.kernels.size()); ++k) {
       const Kernel& kernel = program.kernels[k];
       for (const InPlace& rule : kInPlace) {
@@ -187,23 +194,27 @@ class Storage {
         if (from == kNone || to == kNone || kernel.accumulate) continue;
         const Tensor &a = s_.tensors[from], &b = s_.tensors[to];
         if (!(a.elements == b.elements) || a.width != b.width || a.input || a.role == Role::parameter) continue;
-        if (root_[from] == root_[to] || saved_of(from) || lives(program)[root_[from]].last != k) continue;
+        if (root[from] == root[to] || saved_in(program, from) != kNone || lives(program)[root[from]].last != k)
+          continue;
         if (from == s_.gradient_in && to != s_.gradient_out && !last_program) continue;
         if (from == s_.residual_in || from == s_.delta_in) continue;  // the neighbour decides where they live
-        const TensorId old = root_[to];
-        for (TensorId& r : root_)
-          if (r == old) r = root_[from];
+        const TensorId old = root[to];
+        for (TensorId& r : root)
+          if (r == old) r = root[from];
         break;
       }
     }
   }
-  bool saved_of(TensorId t) const {
-    for (std::size_t u = 0; u < root_.size(); ++u)
-      if (root_[u] == root_[t] && saved_[u]) return true;
-    return false;
+  /// The saved tensor that shares t's storage in a program, or kNone. There is at most one: a saved tensor is never
+  /// written over.
+  TensorId saved_in(const Program& program, TensorId t) const {
+    const std::vector<TensorId>& root = roots(program);
+    for (std::size_t u = 0; u < root.size(); ++u)
+      if (root[u] == root[t] && saved_[u]) return static_cast<TensorId>(u);
+    return kNone;
   }
 
-  Location fixed(TensorId t) const {
+  Location fixed(const Program& program, TensorId t) const {
     const Tensor& tensor = s_.tensors[t];
     const auto parameter_index = [&](TensorId p) {
       for (std::size_t i = 0; i < out_.parameters.size(); ++i)
@@ -213,20 +224,17 @@ class Storage {
     if (tensor.role == Role::parameter) return {Region::parameter, parameter_index(t)};
     if (tensor.role == Role::parameter_gradient) return {Region::gradient, parameter_index(tensor.gradient_of)};
     if (tensor.input) return {Region::input, static_cast<std::int16_t>(tensor.name == Name::embedding_token ? 0 : 1)};
-    const TensorId root = root_[t];
-    const auto same = [&](TensorId other) { return other != kNone && root_[other] == root; };
-    if (saved_of(t)) return {Region::saved, saved_index(root)};
+    const std::vector<TensorId>& root = roots(program);
+    const auto same = [&](TensorId other) { return other != kNone && root[other] == root[t]; };
+    if (const TensorId kept = saved_in(program, t); kept != kNone) return {Region::saved, saved_index(kept)};
     if (same(s_.gradient_in) || same(s_.gradient_out)) return {Region::boundary_gradient, 0};
     if (same(s_.residual_in) || same(s_.residual_out)) return {Region::boundary, 0};
     if (same(s_.delta_in) || same(s_.delta_out)) return {Region::boundary, 1};
     return {Region::scratch, -1};
   }
 
-  std::int16_t saved_index(TensorId root) const {
-    std::int16_t index = 0;
-    for (TensorId r = 0; r < root; ++r)
-      if (root_[r] == r && saved_of(r)) ++index;
-    return index;
+  std::int16_t saved_index(TensorId kept) const {
+    return static_cast<std::int16_t>(std::count(saved_.begin(), saved_.begin() + kept, true));
   }
 
   void place(Program& program) {
@@ -235,13 +243,13 @@ class Storage {
     std::vector<std::int16_t> buffer(s_.tensors.size(), -1);
     for (std::size_t i = 0; i < s_.tensors.size(); ++i) {
       const TensorId t = static_cast<TensorId>(i);
-      const TensorId root = root_[t];
+      const TensorId root = roots(program)[t];
       const bool persistent = s_.tensors[t].role == Role::parameter || s_.tensors[t].role == Role::parameter_gradient ||
                               s_.tensors[t].input;
-      if (life[root].first < 0 && !persistent && !saved_of(t) && t != s_.residual_in && t != s_.delta_in &&
-          t != s_.gradient_in)
+      if (life[root].first < 0 && !persistent && saved_in(program, t) == kNone && t != s_.residual_in &&
+          t != s_.delta_in && t != s_.gradient_in)
         continue;
-      Location location = fixed(t);
+      Location location = fixed(program, t);
       if (location.region == Region::scratch) {
         if (buffer[root] < 0) {
           buffer[root] = static_cast<std::int16_t>(program.scratch.size());
@@ -256,9 +264,9 @@ class Storage {
   }
 
   void saved_buffers() {
-    for (std::size_t r = 0; r < root_.size(); ++r)
-      if (root_[r] == static_cast<TensorId>(r) && saved_of(static_cast<TensorId>(r)))
-        out_.saved.push_back({static_cast<TensorId>(r), extents_.id(s_.tensors[r].elements), s_.tensors[r].width});
+    for (std::size_t t = 0; t < saved_.size(); ++t)
+      if (saved_[t])
+        out_.saved.push_back({static_cast<TensorId>(t), extents_.id(s_.tensors[t].elements), s_.tensors[t].width});
   }
 
   void traffic(Program& program) {
@@ -287,7 +295,7 @@ class Storage {
   const Choices& c_;
   ExtentTable& extents_;
   LoweredSegment& out_;
-  std::vector<TensorId> root_;  ///< tensors that share storage have one root
+  std::array<std::vector<TensorId>, 2> roots_;  ///< forward, backward: tensors that share storage have one root
   std::vector<bool> saved_;
 };
 
