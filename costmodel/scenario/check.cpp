@@ -159,7 +159,7 @@ void check_training(Checks& checks, const Scenario& s) {
   checks.require(t.global_batch % t.micro_batch == 0, {"/training/micro_batch", "/training/global_batch"},
                  text(t.micro_batch), fmt::format("does not divide the global batch ({})", t.global_batch),
                  "use " + divisors(t.global_batch));
-  checks.require(m.position != Position::learned || t.sequence <= m.max_sequence,
+  checks.require(m.position != Position::learned || m.max_sequence == 0 || t.sequence <= m.max_sequence,
                  {"/training/sequence", "/model/max_sequence", "/model/position"}, text(t.sequence),
                  fmt::format("is beyond the learned position table ({} rows)", m.max_sequence),
                  fmt::format("use at most {} or raise /model/max_sequence", m.max_sequence));
@@ -192,7 +192,7 @@ void check_inference(Checks& checks, const Scenario& s) {
                              s.hardware.id.empty() ? "the device" : s.hardware.id),
                  "use " + supported_dtypes(s.hardware));
   const std::int64_t length = i.prompt_tokens + i.new_tokens;
-  checks.require(m.position != Position::learned || length <= m.max_sequence,
+  checks.require(m.position != Position::learned || m.max_sequence == 0 || length <= m.max_sequence,
                  {"/inference/new_tokens", "/inference/prompt_tokens", "/model/max_sequence", "/model/position"},
                  text(i.new_tokens),
                  fmt::format("after {} prompt tokens runs beyond the learned position table ({} rows)", i.prompt_tokens,

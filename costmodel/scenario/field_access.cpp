@@ -81,7 +81,10 @@ std::string expected(const FieldInfo& info) {
 
 bool wrong_type(const json& value, const FieldInfo& info, const std::string& place, std::vector<Error>& errors) {
   return fail(value, info, place,
-              fmt::format("is {} {}", value.is_array() || value.is_object() ? "an" : "a", value.type_name()), errors);
+              value.is_null()
+                  ? "is not a value"
+                  : fmt::format("is {} {}", value.is_array() || value.is_object() ? "an" : "a", value.type_name()),
+              errors);
 }
 
 bool read_number(const json& value, const FieldInfo& info, const std::string& place, double& member,

@@ -51,8 +51,10 @@ void read_rope_object(HfReader& r, Model& model, std::int64_t original_positions
   rope.scaling = *scaling;
   rope.original_positions = r.integer("original_max_position_embeddings", 0);
   const bool stretched = rope.scaling != RopeScaling::none;
-  if (stretched && rope.original_positions == 0 && rope.scaling != RopeScaling::linear)
-    rope.original_positions = original_positions > 0 ? original_positions : model.max_sequence;
+  if (stretched && original_positions > 0)
+    rope.original_positions = original_positions;  // the outer key goes first
+  else if (stretched && rope.original_positions == 0 && rope.scaling != RopeScaling::linear)
+    rope.original_positions = model.max_sequence;
   if (!stretched) {
     r.ignore({"factor", "low_freq_factor", "high_freq_factor"});
   } else if (rope.scaling == RopeScaling::longrope) {
@@ -76,6 +78,7 @@ struct RopeKeys {
   double base = 10000;
   double rotary_part = 1;  ///< default of partial_rotary_factor
   bool may_be_partial = false;
+  std::int64_t original_positions = 0;  ///< default of original_max_position_embeddings
   std::string base_key = "rope_theta";
   std::string part_key = "partial_rotary_factor";
 };
@@ -96,7 +99,7 @@ void read_rope(HfReader& r, Model& model, const RopeKeys& keys) {
   model.rope.base = r.number(keys.base_key, keys.base);
   double part = r.number(keys.part_key, keys.rotary_part);
   std::string part_place = keys.part_key;
-  const std::int64_t original = r.integer("original_max_position_embeddings", 0);
+  const std::int64_t original = r.integer("original_max_position_embeddings", keys.original_positions);
   const std::string object_key = r.find("rope_scaling") != nullptr ? "rope_scaling" : "rope_parameters";
   if (const json* object = r.find(object_key)) {
     if (!object->is_object()) {
@@ -107,7 +110,7 @@ void read_rope(HfReader& r, Model& model, const RopeKeys& keys) {
     model.rope.base = inner.number("rope_theta", model.rope.base);
     part = inner.number("partial_rotary_factor", part);
     read_rope_object(inner, model, original);
-    inner.refuse_rest("rope parameters");
+    if (inner.errors().empty()) inner.refuse_rest("rope parameters");
     r.errors().insert(r.errors().end(), inner.errors().begin(), inner.errors().end());
   }
   set_rotary_part(r, model, part_place, part, keys.may_be_partial);
@@ -429,11 +432,10 @@ Model phi3(HfReader& r) {
   r.must_be("attention_bias", false, "is a bias that phi3 does not have");
   RopeKeys keys;
   keys.may_be_partial = true;
+  keys.original_positions = 4096;
   read_rope(r, m, keys);
   if (m.rope.scaling == RopeScaling::yarn)
     m.rope.scaling = RopeScaling::longrope;  // an older name of it in this family
-  if (m.rope.scaling != RopeScaling::none && r.find("original_max_position_embeddings") == nullptr)
-    m.rope.original_positions = 4096;
   return m;
 }
 

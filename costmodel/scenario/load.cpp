@@ -42,7 +42,8 @@ class Reader {
 
   void read_document(const json& document) {
     if (!document.is_object()) {
-      errors.push_back({"", shown(document), "is not an object", "write {\"model\": …, \"hardware\": …}"});
+      errors.push_back({"/", shown(document), "is not an object", "write {\"model\": …, \"hardware\": …}"});
+      for (const std::string_view section : sections()) given.faulty.insert(fmt::format("/{}", section));
       return;
     }
     for (const auto& [key, value] : document.items()) {

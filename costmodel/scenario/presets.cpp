@@ -114,7 +114,10 @@ Result<fs::path> find_preset(PresetKind kind, const std::string& name_or_path, c
       return Error{place, value,
                    fmt::format("cannot be looked up: {} holds no presets", folder(kind, folders.data).string()),
                    "point to the folder of the program's data", ErrorKind::file};
-    const std::string near = nearest(name_or_path, names);
+    std::vector<std::string> longer;
+    std::copy_if(names.begin(), names.end(), std::back_inserter(longer),
+                 [&](const std::string& name) { return !name_or_path.empty() && name.starts_with(name_or_path); });
+    const std::string near = longer.empty() ? nearest(name_or_path, names) : listed(longer);
     return Error{
         place, value, fmt::format("is not a known {} preset", name_of(kind)),
         near.empty() ? "use " + listed(names) + ", or the path of a .json file" : "did you mean " + near + "?"};
