@@ -216,13 +216,20 @@ void resolve(Scenario& scenario, const Given& given) {
   if (training.sequence == 0)
     training.sequence = scenario.model.max_sequence > 0 ? scenario.model.max_sequence : unlimited_default;
   if (training.global_batch == 0) training.global_batch = training.micro_batch;
+  Inference& inference = scenario.inference;
+  if (const std::int64_t longest = scenario.model.max_sequence; longest > 1) {
+    if (!given.pointers.contains("/inference/prompt_tokens"))
+      inference.prompt_tokens = std::min(inference.prompt_tokens, longest / 2);
+    if (!given.pointers.contains("/inference/new_tokens") && inference.prompt_tokens <= longest)
+      inference.new_tokens = std::min(inference.new_tokens, longest - inference.prompt_tokens);
+  }
   const auto has = [&](Dtype dtype) { return scenario.hardware.rate(dtype).value() > 0; };
   if (!given.pointers.contains("/training/precision"))
     training.precision = has(Dtype::bf16)   ? Precision::bf16_mixed
                          : has(Dtype::fp16) ? Precision::fp16_mixed
                                             : Precision::fp32;
   if (!given.pointers.contains("/inference/precision"))
-    scenario.inference.precision = has(Dtype::bf16) ? Dtype::bf16 : has(Dtype::fp16) ? Dtype::fp16 : Dtype::fp32;
+    inference.precision = has(Dtype::bf16) ? Dtype::bf16 : has(Dtype::fp16) ? Dtype::fp16 : Dtype::fp32;
 }
 
 void check(const Model& m, const Given& given, std::vector<Error>& errors) {

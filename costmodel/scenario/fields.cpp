@@ -282,7 +282,7 @@ std::vector<Field> run_fields() {
   using T = Training;
   using I = Inference;
   return {
-      in<&S::cluster, &C::nodes>("/cluster/nodes", positive(1e6), "Machines."),
+      in<&S::cluster, &C::nodes>("/cluster/nodes", positive(1e6), "Machines of the cluster."),
       in<&S::cluster, &C::devices_per_node>("/cluster/devices_per_node", positive(1e4), "Devices of one machine."),
       in<&S::training, &T::sequence>("/training/sequence", count(max_count), "Tokens of one training sequence [S].",
                                      "the model's max_sequence, else 2048", "tokens"),
@@ -320,10 +320,10 @@ std::vector<Field> run_fields() {
       in<&S::training, &T::seed>("/training/seed", count(max_seed), "Start of every random stream of a run."),
       in<&S::inference, &I::batch>("/inference/batch", positive(max_count), "Sequences decoded together.", "",
                                    "sequences"),
-      in<&S::inference, &I::prompt_tokens>("/inference/prompt_tokens", positive(max_count), "Tokens of a prompt.", "",
-                                           "tokens"),
-      in<&S::inference, &I::new_tokens>("/inference/new_tokens", count(max_count), "Tokens generated per sequence.", "",
-                                        "tokens"),
+      in<&S::inference, &I::prompt_tokens>("/inference/prompt_tokens", positive(max_count), "Tokens of a prompt.",
+                                           "512, at most half of max_sequence", "tokens"),
+      in<&S::inference, &I::new_tokens>("/inference/new_tokens", count(max_count), "Tokens generated per sequence.",
+                                        "128, at most what max_sequence leaves", "tokens"),
       in<&S::inference, &I::precision>("/inference/precision", "Precision of weights, activations and KV cache.",
                                        "bf16, else fp16, else fp32, as the device has it"),
       in<&S::attention>("/attention",
