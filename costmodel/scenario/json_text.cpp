@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <set>
-#include <sstream>
 #include <system_error>
 
 namespace dtcalc {
@@ -130,7 +129,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 Result<json> parse_json(std::string_view text, const std::string& name) {
   if (text.size() > max_json_bytes)
-    return Error{name, fmt::format("{} bytes", text.size()), fmt::format("is larger than {} MiB", max_json_bytes >> 20),
+    return Error{name, "", fmt::format("is larger than {} MiB", max_json_bytes >> 20),
                  "a scenario has a few kB; this is another file"};
   Builder builder(text, name);
   const bool whole = json::sax_parse(text.begin(), text.end(), &builder);
@@ -147,17 +146,15 @@ Result<json> read_json_file(const std::filesystem::path& file) {
   const auto status = std::filesystem::status(file, code);
   if (!std::filesystem::exists(status)) return unreadable("does not exist");
   if (!std::filesystem::is_regular_file(status)) return unreadable("is not a regular file");
-  const auto bytes = std::filesystem::file_size(file, code);
-  if (code) return unreadable("cannot be read: " + code.message());
-  if (bytes > max_json_bytes)
-    return Error{file.string(), fmt::format("{} bytes", bytes),
-                 fmt::format("is larger than {} MiB", max_json_bytes >> 20),
-                 "a scenario has a few kB; this is another file"};
   std::ifstream stream(file, std::ios::binary);
-  std::ostringstream text;
-  text << stream.rdbuf();
-  if (!stream && bytes > 0) return unreadable("cannot be read");
-  return parse_json(text.str(), file.string());
+  std::string text;
+  std::string chunk(std::size_t{1} << 16, '\0');
+  while (stream && text.size() <= max_json_bytes) {  // a chunk more than allowed shows that there is more
+    stream.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
+    text.append(chunk, 0, static_cast<std::size_t>(stream.gcount()));
+  }
+  if (!stream.eof() && text.size() <= max_json_bytes) return unreadable("cannot be read");
+  return parse_json(text, file.string());
 }
 
 std::string shown(const json& value) {
