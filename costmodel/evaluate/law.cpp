@@ -100,6 +100,10 @@ KernelCost kernel_cost(const Kernel& kernel, const Program& program, const Sizes
     if (rate > 0 || loop > 0) {
       cost.seconds =
           rate > 0 ? static_cast<double>(cost.flop) / rate : static_cast<double>(values[kernel.elements]) * loop;
+      if (kernel.contract == Contract::product && kernel.operands[3] != kNone) {  // the bias is a loop of its own
+        const std::int64_t out = values[kernel.m] * values[kernel.n];
+        cost.seconds += static_cast<double>(out) * interpolated_loop(*sizes.calibrated, "bias_dropout", out);
+      }
       cost.bound = Bound::measured;
       return cost;
     }
