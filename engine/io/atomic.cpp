@@ -154,7 +154,9 @@ std::optional<Error> remove_unfinished(const fs::path& folder) {
   for (fs::directory_iterator entry(folder, problem), end; !problem && entry != end; entry.increment(problem)) {
     if (entry->path().filename().string().ends_with(unfinished_suffix)) leftovers.push_back(entry->path());
   }
-  if (problem) return system_error(folder.string(), "read", problem.value());
+  if (problem && problem != std::errc::no_such_file_or_directory) {
+    return system_error(folder.string(), "read", problem.value());
+  }
   for (const fs::path& leftover : leftovers) {
     if (auto error = remove_tree(leftover)) return error;
   }

@@ -62,7 +62,8 @@ class FolderWriter {
   std::filesystem::path temporary_;  ///< empty once committed or moved from
 };
 
-/// Removes what killed writers left in `folder`: every entry whose name ends in `unfinished_suffix`.
+/// Removes what killed writers left in `folder`: every entry whose name ends in `unfinished_suffix`. A folder that
+/// does not exist holds none.
 [[nodiscard]] std::optional<Error> remove_unfinished(const std::filesystem::path& folder);
 
 /// Removes a folder that stood under a final name: first renamed to an unfinished name, so that a kill halfway leaves

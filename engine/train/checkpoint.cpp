@@ -188,6 +188,8 @@ std::optional<Error> load(const fs::path& path, std::span<const TensorTarget> ta
 Result<fs::path> save_checkpoint(const fs::path& directory, const RunState& state,
                                  std::span<const TensorView> parameters, std::span<const TensorView> moments,
                                  int keep) {
+  // First, because what a killed writer left may fill the disk.
+  if (auto error = remove_unfinished(directory)) return *error;
   if (auto error = clear_later(directory, state.step)) return *error;
   const fs::path target = directory / folder_name(state.step);
   Result<FolderWriter> folder = FolderWriter::begin(target);
@@ -212,7 +214,6 @@ Result<fs::path> save_checkpoint(const fs::path& directory, const RunState& stat
   if (auto error = write_manifest(folder.value(), manifest)) return *error;
   if (auto error = folder->commit()) return *error;
   if (auto error = remove_old(directory, keep)) return *error;
-  if (auto error = remove_unfinished(directory)) return *error;
   return target;
 }
 

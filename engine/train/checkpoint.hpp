@@ -41,9 +41,9 @@ struct Checkpoint {
   RunState state;
 };
 
-/// Writes `directory/step-NNNNNNNN` atomically (the tensors are only read). Once it is on the disk, all but the `keep`
-/// newest checkpoints go, and what killed writers left. Returns the new folder. An error if the directory holds a whole
-/// checkpoint of a later step (another run's); damaged later ones are removed.
+/// Removes what killed writers left, writes `directory/step-NNNNNNNN` atomically (the tensors are only read), and once
+/// it is on the disk removes all but the `keep` newest checkpoints. Returns the new folder. An error if the directory
+/// holds a whole checkpoint of a later step (another run's); damaged later ones are removed.
 Result<std::filesystem::path> save_checkpoint(const std::filesystem::path& directory, const RunState& state,
                                               std::span<const safetensors::TensorView> parameters,
                                               std::span<const safetensors::TensorView> moments, int keep = 2);
