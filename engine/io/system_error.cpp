@@ -39,7 +39,7 @@ const char* way_out(int number) {
 
 Error system_error(std::string place, std::string_view action, int number) {
   return {std::move(place), "", fmt::format("cannot be {} ({})", action, std::generic_category().message(number)),
-          way_out(number)};
+          way_out(number), ErrorKind::file};
 }
 
 }  // namespace dtcalc

@@ -1,0 +1,15 @@
+// The verbs of `dtcalc`, one file each. main.cpp adds them all; each adds its subcommand to the program and, when it is
+// the one that is called, runs and stores its exit code.
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace dtcalc::cli {
+
+void add_measure(CLI::App& program, int& exit_code);
+void add_run(CLI::App& program, int& exit_code);
+void add_validate(CLI::App& program, int& exit_code);
+
+}  // namespace dtcalc::cli
