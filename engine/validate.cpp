@@ -65,7 +65,7 @@ class Run {
     if (!made) return made.errors();
     executor_ = std::move(made).value();
     executor_->initialize(s_.training.seed);
-    v.parameters = 0;
+    for (const cpu::GroupMeasurement& m : executor_->measurements()) row(v.groups, *m.group);
     for (const ParameterView& p : executor_->parameters()) v.parameters += p.elements;
 
     std::vector<double> steps, outside;
@@ -120,7 +120,6 @@ class Run {
     double sum = 0;
     for (const cpu::GroupMeasurement& m : executor_->measurements()) {
       const std::size_t at = static_cast<std::size_t>(&row(v.groups, *m.group) - v.groups.data());
-      if (at >= seconds.size()) continue;  // a group that was not predicted and did not run
       seconds[at] += m.seconds;
       flop[at] += static_cast<double>(m.flop);
       sum += m.seconds;

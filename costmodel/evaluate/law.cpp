@@ -20,7 +20,7 @@ Bracket bracket(std::span<const ProductPoint> points, std::string_view name, std
   Bracket b{0, none, 0};
   std::int64_t smallest = none, largest = 0;
   for (const ProductPoint& p : points) {
-    if (p.layout != name) continue;
+    if (p.kernel != name) continue;
     const std::int64_t v = value(p);
     smallest = std::min(smallest, v);
     largest = std::max(largest, v);
@@ -38,7 +38,7 @@ Bracket bracket(std::span<const ProductPoint> points, std::string_view name, std
 double rate_at(std::span<const ProductPoint> points, std::string_view name, std::int64_t m, std::int64_t n,
                std::int64_t k) {
   for (const ProductPoint& p : points)
-    if (p.m == m && p.n == n && p.k == k && p.layout == name) return p.rate.value();
+    if (p.m == m && p.n == n && p.k == k && p.kernel == name) return p.rate.value();
   return 0;
 }
 

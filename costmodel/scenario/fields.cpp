@@ -25,7 +25,6 @@ constexpr Range above_zero(double maximum) { return {0, maximum, true, false}; }
 constexpr Range fraction{0, 1, false, true};
 
 constexpr std::array<std::string_view, 2> device_kinds{"gpu", "cpu"};
-constexpr std::array<std::string_view, 3> product_layouts{"nn", "nt", "tn"};
 constexpr std::array<std::string_view, 11> parameter_groups{"query", "key",  "value",     "output",   "up",  "gate",
                                                             "down",  "norm", "embedding", "position", "head"};
 
@@ -353,8 +352,8 @@ std::span<const FieldOf<ProductPoint>> record_fields() {
       element<P, &P::m>("/m", positive(max_count), "Rows of the result."),
       element<P, &P::n>("/n", positive(max_count), "Columns of the result."),
       element<P, &P::k>("/k", positive(max_count), "Length of the inner products."),
-      element<P, &P::layout>("/layout", {}, "Which operand is stored transposed (t).", product_layouts),
-      element<P, &P::rate>("/rate_flop_per_s", above_zero(max_rate), "Rate of 2 m n k FLOPs."),
+      element<P, &P::kernel>("/kernel", {}, "The kernel that does the product, by the name of its contract."),
+      element<P, &P::rate>("/rate_flop_per_s", above_zero(max_rate), "FLOPs of the kernel per second."),
   };
   return table;
 }

@@ -82,14 +82,14 @@ struct ComputeRate {
   FlopPerSecond rate;
 };
 
-/// One measured matrix product: C (m x n) = A (m x k) B (k x n).
+/// One measured matrix product C (m x n) = A (m x k) B (k x n), or an attention kernel of queries, keys and head size.
 struct ProductPoint {
   std::int64_t m, n, k;
-  std::string layout;  ///< "nt", "nn" or "tn": which operands are transposed in row-major storage
+  std::string kernel;  ///< contract: product, product_input, product_weight, scores, flash, …
   FlopPerSecond rate;
 };
 
-/// One measured loop: time per element when `bytes` are touched in all.
+/// One measured loop: time of a pass over `elements` numbers.
 struct LoopPoint {
   std::string loop;  ///< kernel name
   std::int64_t elements;

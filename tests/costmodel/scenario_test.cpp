@@ -114,7 +114,7 @@ TEST_CASE("what a field reads it writes") {
       {"/hardware/memory_bytes", 12345678901},
       {"/hardware/compute_flop_per_s/bf16", 1.5e12},
       {"/hardware/sources", {{"memory_bytes", "seen"}}},
-      {"/hardware/products", {{{"m", 1}, {"n", 2}, {"k", 3}, {"layout", "nt"}, {"rate_flop_per_s", 4.0}}}},
+      {"/hardware/products", {{{"m", 1}, {"n", 2}, {"k", 3}, {"kernel", "product"}, {"rate_flop_per_s", 4.0}}}},
       {"/training/frozen", {"query", "head"}},
       {"/training/seed", 9007199254740991},
       {"/software/launch_overhead_s", 1e-6},
