@@ -92,6 +92,9 @@ Result<Device> measure_cpu(const MeasureOptions& options) {
   if (report(0, "peak rates")) return stopped;
   d.compute = {{Dtype::fp64, FlopPerSecond(peak_rate<double>(context))},
                {Dtype::fp32, FlopPerSecond(peak_rate<float>(context))}};
+  // What is resident beside an arena: the program, the libraries, thread stacks, Eigen's packing buffers. Before the
+  // probes, whose buffers the allocator may keep.
+  d.library_memory = process_memory().value_or(Bytes(0));
   d.memory_bandwidth = BytesPerSecond(copy_bandwidth(context));
   d.launch_overhead =
       Seconds(median_seconds(0.05, [&] { pool.parallel_for(options.threads, 1, [](auto, auto, int) {}); }));
@@ -122,9 +125,6 @@ Result<Device> measure_cpu(const MeasureOptions& options) {
       d.loops.push_back({probe.law, elements, Seconds(median_seconds(kBudget, probe.prepare(context, elements)))});
     ++part;
   }
-  // What stays resident beside the arena: the program, the libraries, thread stacks, Eigen's packing buffers.
-  workspace = {};
-  d.library_memory = process_memory().value_or(Bytes(0));
   report(1, "done");
   return d;
 }

@@ -24,7 +24,6 @@ int weight_of(OperatorKind kind) {
     case OperatorKind::context:
       return 3;
     case OperatorKind::softmax:
-    case OperatorKind::mask:
       return 2;
     case OperatorKind::norm:
     case OperatorKind::head_norm:

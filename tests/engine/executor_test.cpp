@@ -7,7 +7,9 @@
 
 #include "costmodel/evaluate/evaluate.hpp"
 #include "costmodel/evaluate/workspace.hpp"
+#include "costmodel/graph/fold.hpp"
 #include "engine/cpu/workspace.hpp"
+#include "engine/fold.hpp"
 #include "support/catch.hpp"
 #include "support/scenarios.hpp"
 #include "support/variants.hpp"
@@ -257,4 +259,37 @@ TEST_CASE("the same seed and threads give the same bits, micro-batches accumulat
       run.insert(run.end(), e->parameter(p.offset), e->parameter(p.offset) + p.elements);
   }
   CHECK(runs[0] == runs[1]);
+}
+
+TEST_CASE("folding gamma and beta into the products leaves every loss equal to 1e-12") {
+  int folded_models = 0;
+  for (const Variant& variant : covering_variants()) {
+    CAPTURE(variant.name);
+    const auto folded = fold_norms(variant.model);
+    if (variant.model.norm_placement == NormPlacement::post) {
+      CHECK_FALSE(folded);
+      continue;
+    }
+    Scenario s = double_scenario(variant.model);
+    auto plain = executor<double>(s);
+    shake(*plain);
+    s.model = *folded;
+    auto rewritten = executor<double>(s);
+    fold_weights(*plain, *rewritten);
+    // Fewer parameters unless betas became biases of wider products.
+    if (variant.model.norm == Norm::rms_norm)
+      CHECK(rewritten->training().plan.parameter_elements < plain->training().plan.parameter_elements);
+    const Batch b = batch_for(s, 12);
+    CHECK(std::abs(plain->evaluate(b.tokens, b.targets) - rewritten->evaluate(b.tokens, b.targets)) < 1e-12);
+    const std::vector<std::int32_t> line(b.tokens.begin(), b.tokens.begin() + s.training.sequence);
+    const auto a = plain->logits(line), c = rewritten->logits(line);
+    double worst = 0, largest = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      worst = std::max(worst, std::abs(a[i] - c[i]));
+      largest = std::max(largest, std::abs(a[i]));
+    }
+    CHECK(worst <= 1e-12 * largest);
+    ++folded_models;
+  }
+  CHECK(folded_models > 10);
 }
