@@ -9,8 +9,8 @@
 
 namespace dtcalc {
 
-/// Whether the input is wrong (exit code 2) or could not be read at all (exit code 3).
-enum class ErrorKind : unsigned char { input, file };
+/// Whether the input is wrong (exit code 2), could not be read at all (3), or asks for more memory than is free (5).
+enum class ErrorKind : unsigned char { input, file, memory };
 
 /// What went wrong, in the words of the person who wrote the input.
 struct Error {
