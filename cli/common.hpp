@@ -56,7 +56,7 @@ struct Document {
 Result<Document> document_of(const CommonOptions& options);
 Result<Scenario> load(const Document& document, const std::vector<std::string>& overrides);
 
-/// Prints the errors to standard error; the exit code: 2, or 3 when all of them are about files.
+/// Prints the errors to standard error; the exit code: 5 when one is about memory, 3 when all are about files, else 2.
 int fail(const std::vector<Error>& errors);
 int fail(const Error& error);
 
