@@ -101,9 +101,9 @@ std::vector<Field> model_fields() {
                                   "4 hidden_size"),
       in<&S::model, &M::vocabulary_size>("/model/vocabulary_size", positive(max_count),
                                          "Rows of the token embedding [V]; logits and loss grow in proportion."),
-      in<&S::model, &M::max_sequence>(
-          "/model/max_sequence", count(max_count),
-          "Longest sequence [K]: the rows of a learned position table, a bound for the others; 0 is unlimited."),
+      in<&S::model, &M::max_sequence>("/model/max_sequence", count(max_count),
+                                      "Longest sequence [K]: the rows of a learned position table, else the length the "
+                                      "model was made for; 0 is unlimited."),
       in<&S::model, &M::position_rows>(
           "/model/position_rows", count(max_count),
           "Rows of a learned position table that has more than max_sequence (OPT has two more).", "max_sequence"),

@@ -113,6 +113,7 @@ constexpr std::pair<std::string_view, std::string_view> unmodelled_keys[] = {
     {"pruned_heads", "heads that were cut out"},
     {"q_lora_rank", "multi-head latent attention"},
     {"qk_rope_head_dim", "multi-head latent attention"},
+    {"quantization", "quantized weights"},
     {"quantization_config", "quantized weights"},
     {"router_aux_loss_coef", "mixture of experts"},
     {"shared_expert_intermediate_size", "mixture of experts"},

@@ -32,7 +32,7 @@ std::vector<fs::path> json_files(const fs::path& where) {
   std::error_code code;
   for (fs::directory_iterator entry(where, code), end; !code && entry != end; entry.increment(code))
     if (entry->path().extension() == ".json") files.push_back(entry->path());
-  std::sort(files.begin(), files.end());
+  std::sort(files.begin(), files.end(), [](const fs::path& a, const fs::path& b) { return a.stem() < b.stem(); });
   return files;
 }
 

@@ -263,7 +263,8 @@ TEST_CASE("an unknown model type lists the known ones") {
   const std::string message = errors_of(R"({"model_type": "mixtral"})");
   CHECK_THAT(message, ContainsSubstring("config.json#/model_type"));
   for (const std::string_view type : hf_model_types()) CHECK_THAT(message, ContainsSubstring(std::string(type)));
-  CHECK_THAT(errors_of(R"({"model_type": "gemma3", "text_config": {}})"), ContainsSubstring("gemma3_text"));
+  CHECK_THAT(errors_of(R"({"model_type": "gemma3", "text_config": {}})"),
+             ContainsSubstring("give its text_config as a file of its own"));
 }
 
 TEST_CASE("sizes of a configuration keep the ranges of a scenario") {
