@@ -144,6 +144,7 @@ std::string supported_precisions(const Device& device) {
 
 std::string supported_dtypes(const Device& device) {
   std::vector<std::string> words;
+  words.reserve(device.compute.size());
   for (const ComputeRate& rate : device.compute) words.emplace_back(name_of(rate.dtype));
   return listed(words);
 }

@@ -140,10 +140,11 @@ bool read(const json& value, const FieldInfo& info, const std::string& place, T&
       good = known_keys(value[i], keys, here, errors) && good;
       for (const auto& field : record_fields<Record>()) {
         const std::string key(field.info.pointer.substr(1));
+        const std::string key_place = fmt::format("{}/{}", here, key);
         if (const auto found = value[i].find(key); found != value[i].end()) {
-          good = field.read(*found, field.info, here + "/" + key, records[i], errors) && good;
+          good = field.read(*found, field.info, key_place, records[i], errors) && good;
         } else {
-          errors.push_back({here + "/" + key, "", "is missing", "give " + expected(field.info)});
+          errors.push_back({key_place, "", "is missing", fmt::format("give {}", expected(field.info))});
           good = false;
         }
       }

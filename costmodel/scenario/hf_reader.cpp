@@ -137,7 +137,7 @@ bool is_off(const json& value) {
     case json::value_t::number_float:
       return value.get<double>() == 0;
     default:
-      return value.empty() || value == "";
+      return value.empty() || (value.is_string() && value.get_ref<const std::string&>().empty());
   }
 }
 
@@ -216,6 +216,7 @@ Activation HfReader::activation(const std::string& key, const std::string& absen
   for (const auto& [known, activation] : names)
     if (known == name) return activation;
   std::vector<std::string> known;
+  known.reserve(names.size());
   for (const auto& entry : names) known.emplace_back(entry.first);
   refuse(key, "is an activation that is not modelled", "modelled are " + listed(known));
   return Activation::gelu;

@@ -208,7 +208,7 @@ Result<json> override_value(const std::string& text, const std::string& place) {
   const bool meant_as_json = text.find_first_of("{[\"") == 0;
   const bool overflow = parsed.errors().front().reason.find("overflow") != std::string::npos;
   if (meant_as_json || overflow) return parsed;
-  const bool valid_text = parse_json(fmt::format("\"{}\"", text), place) ? true : false;
+  const auto valid_text = static_cast<bool>(parse_json(fmt::format("\"{}\"", text), place));
   if (!valid_text)
     return Error{place, shown(text), "is neither JSON nor plain text", "write a number, true, false or a word"};
   return json(text);

@@ -78,7 +78,7 @@ struct Model {
 
 /// Peak rate of matrix products in one dtype.
 struct ComputeRate {
-  Dtype dtype;
+  Dtype dtype = Dtype::fp32;
   FlopPerSecond rate;
 };
 

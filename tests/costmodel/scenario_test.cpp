@@ -131,6 +131,42 @@ TEST_CASE("what a field reads it writes") {
   }
 }
 
+TEST_CASE("each key reaches a member of its own") {
+  const auto other = [](const FieldInfo& info, const json& standard) -> json {
+    switch (info.type) {
+      case FieldType::integer:
+        return standard == 2 ? 4 : 2;
+      case FieldType::number:
+        return info.range.maximum <= 1 ? 0.5 : info.range.minimum >= 1 ? 3.5 : 0.125;
+      case FieldType::boolean:
+        return !standard.get<bool>();
+      case FieldType::text:
+        return "another text";
+      case FieldType::choice:
+        return standard == info.choices[0] ? info.choices[1] : info.choices[0];
+      case FieldType::choices:
+        return json::array({info.choices[0]});
+      case FieldType::text_map:
+        return {{"memory_bytes", "seen"}};
+      case FieldType::records:
+        return json::array();
+    }
+    return nullptr;
+  };
+  for (const Field& field : fields()) {
+    if (field.info.type == FieldType::records) continue;
+    INFO(field.info.pointer);
+    Scenario scenario;
+    std::vector<Error> errors;
+    const json value = other(field.info, field.write(scenario));
+    REQUIRE(field.read(value, field.info, "", scenario, errors));
+    CHECK(field.write(scenario) == value);
+    std::size_t changed = 0;
+    for (const Field& any : fields()) changed += any.write(scenario) != any.write(Scenario{});
+    CHECK(changed == 1);
+  }
+}
+
 TEST_CASE("an integer may be written as a float when it is exactly one") {
   CHECK(load({{"model", "gpt2-124m"}, {"hardware", {{"preset", "h200"}, {"memory_bytes", 80e9}}}}).hardware.memory ==
         80_GB);
