@@ -8,8 +8,15 @@ class App;
 
 namespace dtcalc::cli {
 
+void add_estimate(CLI::App& program, int& exit_code);
+void add_explain(CLI::App& program, int& exit_code);
+void add_sweep(CLI::App& program, int& exit_code);
 void add_measure(CLI::App& program, int& exit_code);
 void add_run(CLI::App& program, int& exit_code);
 void add_validate(CLI::App& program, int& exit_code);
+void add_presets(CLI::App& program, int& exit_code);
+void add_schema(CLI::App& program, int& exit_code);
+void add_doctor(CLI::App& program, int& exit_code);
+void add_completion(CLI::App& program, int& exit_code);
 
 }  // namespace dtcalc::cli

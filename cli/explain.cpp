@@ -1,0 +1,97 @@
+// `dtcalc explain QUANTITY`: the graph's sum and the closed form of the notes, with the numbers put in.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/common.hpp"
+#include "cli/verbs.hpp"
+#include "costmodel/report/explain.hpp"
+
+namespace dtcalc::cli {
+namespace {
+
+using Inputs = std::map<std::string, double, std::less<>>;
+
+struct Options {
+  std::string quantity;
+  std::vector<std::string> with;
+  CommonOptions common;
+};
+
+Result<Inputs> parse_inputs(const std::vector<std::string>& texts) {
+  Inputs inputs;
+  for (const std::string& text : texts) {
+    const std::size_t equals = text.find('=');
+    double value = 0;
+    const char* end = text.data() + text.size();
+    const auto parsed = std::from_chars(text.data() + std::min(equals + 1, text.size()), end, value);
+    if (equals == std::string::npos || equals == 0 || parsed.ec != std::errc() || parsed.ptr != end ||
+        !std::isfinite(value))
+      return Error{"--with", text, "is not NAME=NUMBER", "write for example --with alpha=0.8"};
+    inputs[text.substr(0, equals)] = value;
+  }
+  return inputs;
+}
+
+report::Table list() {
+  report::Table table{{{"quantity"}, {"unit"}, {"title"}}, {}};
+  for (const report::Explainable& known : report::explainable())
+    table.rows.push_back({known.id, known.unit, known.title});
+  return table;
+}
+
+int run(const Options& options) {
+  const OutputOptions& output = options.common.output;
+  if (options.quantity.empty()) {
+    if (!output.json) return deliver(output, report::text(list()));
+    nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+    for (const report::Explainable& known : report::explainable())
+      rows.push_back({{"id", known.id}, {"unit", known.unit}, {"title", known.title}});
+    return deliver(output, rows.dump(2) + "\n");
+  }
+  const Result<Inputs> inputs = parse_inputs(options.with);
+  if (!inputs) return fail(inputs.errors());
+  const CommonOptions& c = options.common;
+  const bool has_scenario =
+      !c.scenario.empty() || !c.model.empty() || !c.hardware.empty() || !c.software.empty() || !c.set.empty();
+  Scenario scenario;
+  if (has_scenario) {
+    Result<Scenario> loaded = load(c);
+    if (!loaded) return fail(loaded.errors());
+    scenario = std::move(loaded).value();
+  }
+  const Result<std::vector<report::Explanation>> explained =
+      report::explain(options.quantity, has_scenario ? &scenario : nullptr, *inputs);
+  if (!explained) return fail(explained.errors());
+  if (output.json) {
+    nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+    for (const report::Explanation& e : *explained) rows.push_back(report::to_json(e));
+    return deliver(output, (rows.size() == 1 ? rows.front() : rows).dump(2) + "\n");
+  }
+  std::string text;
+  for (const report::Explanation& e : *explained)
+    text += (text.empty() ? "" : "\n") + report::to_text(e, {coloured(output), text_columns(output)});
+  return deliver(output, text);
+}
+
+}  // namespace
+
+void add_explain(CLI::App& program, int& exit_code) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* verb =
+      program.add_subcommand("explain", "Where a figure comes from: the graph's sum and the notes' formula");
+  verb->add_option("quantity", options->quantity,
+                   "parameters, total_bytes, step_s, …, a formula's id or an equation (3.7); none: list them")
+      ->type_name("QUANTITY");
+  verb->add_option("--with", options->with, "Give or replace an input of a formula (repeatable)")
+      ->type_name("NAME=NUMBER")
+      ->allow_extra_args(false);
+  add_common(*verb, options->common, false);
+  verb->callback([options, &exit_code] { exit_code = run(*options); });
+}
+
+}  // namespace dtcalc::cli

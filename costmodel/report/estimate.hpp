@@ -1,0 +1,87 @@
+// What `dtcalc estimate` says about a scenario: one value from which text, JSON and CSV are made. Called by the command
+// line and by whoever needs the JSON contract (docs/json.md).
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "costmodel/evaluate/evaluate.hpp"
+#include "costmodel/report/table.hpp"
+#include "costmodel/scenario/scenario.hpp"
+
+namespace dtcalc::report {
+
+/// One group of kernels, in one phase, over all layers and micro-batches of a step.
+struct OperatorRow {
+  std::string_view name;   ///< `block.attention.scores`
+  std::string_view phase;  ///< forward, recompute, backward or optimizer
+  std::vector<std::string_view> covers;
+  std::int64_t kernels = 0;  ///< launches in a step
+  std::int64_t count = 0;    ///< times the group runs in a step
+  Flop flop{0};              ///< executed in a step
+  double read_bytes = 0, written_bytes = 0;
+  Seconds time{0};         ///< in a step, with launches
+  std::string_view bound;  ///< compute, memory or measured; of the layers that take longest
+};
+
+/// A tensor that the forward pass keeps for the backward pass.
+struct ActivationRow {
+  std::string tensor;  ///< `block.attention.softmax`, `block.mlp.norm.statistics`
+  Bytes bytes_per_layer{0}, saved_bytes{0};
+  std::int64_t layers = 0;
+};
+
+/// A change of the scenario that makes it fit.
+struct WayOut {
+  std::string change;  ///< `training.recompute=full training.micro_batch=4`
+  Bytes total{0};
+  Seconds step{0};
+};
+
+/// The forward pass over the prompt. The decode step is not modelled yet, so nothing is said about it.
+struct Prefill {
+  Totals totals;
+  Seconds prefill{0};                  ///< TTFT without queueing and sampling
+  Bytes kv_cache_bytes_per_token{0};   ///< (12.1) with B = S = 1: 2 p L G H
+  Bytes kv_cache{0};                   ///< of all sequences at their full length
+  double intensity_flop_per_byte = 0;  ///< executed FLOPs over bytes moved
+  Bytes total{0};                      ///< totals.total and the cache
+};
+
+struct Estimate {
+  Scenario scenario;
+  Totals totals;  ///< of the training step; of the prefill when the scenario has no training
+  std::vector<ActivationRow> activations;
+  std::vector<OperatorRow> operators;
+  std::optional<Prefill> prefill;
+  Bytes total{0};  ///< compared with the capacity
+  bool fits = true;
+  std::vector<WayOut> ways_out;  ///< by step time; only when it does not fit
+  std::string_view peak;         ///< where memory peaks, in words
+};
+
+/// Evaluates the scenario; looks for ways out when it does not fit.
+Estimate estimate(const Scenario& scenario);
+
+/// The origin of the times: `datasheet`, `calibrated`, …
+std::string_view origin_of(const Scenario& scenario);
+
+/// The JSON contract. `operators`: with the row per group.
+nlohmann::ordered_json to_json(const Estimate& estimate, bool operators);
+
+/// One table of all figures by their JSON key, or the operators' rows.
+Table to_table(const Estimate& estimate, bool operators);
+
+struct TextOptions {
+  bool colour = false;
+  int columns = 80;
+};
+
+/// For people. `operators`: with the tables of groups and saved tensors.
+std::string to_text(const Estimate& estimate, bool operators, const TextOptions& options);
+
+}  // namespace dtcalc::report

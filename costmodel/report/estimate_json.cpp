@@ -1,0 +1,170 @@
+// The JSON contract of an estimate and its flat table.
+#include <fmt/format.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "costmodel/report/estimate.hpp"
+#include "costmodel/scenario/fields.hpp"
+
+namespace dtcalc::report {
+namespace {
+
+using nlohmann::ordered_json;
+
+/// A figure that is not finite (no time, so no rate) is left out: JSON has no word for it.
+void put(ordered_json& object, const char* key, double value) {
+  if (std::isfinite(value)) object[key] = value;
+}
+
+ordered_json memory_json(const Totals& totals, Bytes kv_cache, Bytes capacity) {
+  const Bytes total = totals.total + kv_cache;
+  return {{"parameters_bytes", totals.parameters_bytes.value()},
+          {"gradients_bytes", totals.gradients_bytes.value()},
+          {"optimizer_bytes", totals.optimizer_bytes.value()},
+          {"activations_bytes", totals.activations_bytes.value()},
+          {"logits_bytes", totals.logits_bytes.value()},
+          {"kv_cache_bytes", kv_cache.value()},
+          {"workspace_bytes", totals.workspace_bytes.value()},
+          {"total_bytes", total.value()},
+          {"capacity_bytes", capacity.value()},
+          {"fits", total <= capacity},
+          {"stage", 0}};
+}
+
+ordered_json training_memory_json(const Estimate& e) {
+  ordered_json memory = memory_json(e.totals, Bytes(0), e.scenario.hardware.memory);
+  memory["peak"] = e.peak;
+  memory["saved_bytes"] = e.totals.saved_bytes.value();
+  memory["activations"] = ordered_json::array();
+  for (const ActivationRow& row : e.activations)
+    memory["activations"].push_back({{"tensor", row.tensor},
+                                     {"layers", row.layers},
+                                     {"bytes_per_layer", row.bytes_per_layer.value()},
+                                     {"saved_bytes", row.saved_bytes.value()}});
+  return memory;
+}
+
+ordered_json time_json(const Estimate& e) {
+  const Totals& t = e.totals;
+  ordered_json time;
+  put(time, "step_s", t.step.value());
+  put(time, "compute_s", t.compute.value());
+  time["exposed_communication_s"] = 0.0;
+  time["bubble_s"] = 0.0;
+  put(time, "optimizer_s", t.optimizer.value());
+  put(time, "host_s", t.host.value());
+  put(time, "tokens_per_s", (t.tokens / t.step).value());
+  put(time, "mfu", t.mfu);
+  put(time, "hfu", t.hfu);
+  put(time, "training_s", t.step.value() * static_cast<double>(e.scenario.training.steps));
+  time["stage"] = 0;
+  time["origin"] = origin_of(e.scenario);
+  return time;
+}
+
+ordered_json inference_json(const Estimate& e) {
+  ordered_json inference;
+  put(inference, "prefill_s", e.prefill->prefill.value());
+  inference["kv_cache_bytes_per_token"] = e.prefill->kv_cache_bytes_per_token.value();
+  put(inference, "intensity_flop_per_byte", e.prefill->intensity_flop_per_byte);
+  inference["memory"] = memory_json(e.prefill->totals, e.prefill->kv_cache, e.scenario.hardware.memory);
+  inference["origin"] = origin_of(e.scenario);
+  inference["not_modelled"] = {"decode_step_s", "tokens_per_s", "max_batch"};
+  return inference;
+}
+
+ordered_json conventions_json(const Estimate& e) {
+  const StateWidths widths = state_widths(e.scenario.training.precision, e.scenario.training.optimizer);
+  return {{"causal_flop", e.scenario.training.causal_flop == CausalFlop::full ? "full" : "half"},
+          {"flop_per_multiply_add", 2},
+          {"gradient_bytes_per_parameter", widths.gradient / 2.0},
+          {"lm_head", "included"},
+          {"total_bytes", "peak over a step; the categories are what lies there at that instant"}};
+}
+
+ordered_json operators_json(const Estimate& e) {
+  ordered_json rows = ordered_json::array();
+  for (const OperatorRow& row : e.operators)
+    rows.push_back({{"name", row.name},
+                    {"phase", row.phase},
+                    {"covers", row.covers},
+                    {"kernels", row.kernels},
+                    {"count", row.count},
+                    {"flop", row.flop.value()},
+                    {"read_bytes", row.read_bytes},
+                    {"written_bytes", row.written_bytes},
+                    {"time_s", row.time.value()},
+                    {"bound", row.bound}});
+  return rows;
+}
+
+/// Every number, text and flag of an object by its dotted key.
+void flatten(const ordered_json& object, const std::string& prefix, Table& table) {
+  for (const auto& [key, value] : object.items()) {
+    if (value.is_object())
+      flatten(value, prefix + key + ".", table);
+    else if (!value.is_array())
+      table.rows.push_back({prefix + key, value.is_string() ? value.get<std::string>() : value.dump()});
+  }
+}
+
+}  // namespace
+
+ordered_json to_json(const Estimate& e, bool operators) {
+  const Totals& t = e.totals;
+  ordered_json document;
+  document["schema"] = "dtcalc.estimate/1";
+  document["scenario"] = ordered_json(dtcalc::to_json(e.scenario));
+  document["conventions"] = conventions_json(e);
+  document["model"] = {{"parameters", t.parameters.value()},
+                       {"embedding_parameters", t.embedding_parameters.value()},
+                       {"non_embedding_parameters", (t.parameters - t.embedding_parameters).value()},
+                       {"parameters_per_layer", t.parameters_per_layer.value()},
+                       {"parameters_per_device", t.parameters.value()},
+                       {"trained_parameters", t.trained_parameters.value()}};
+  if (e.scenario.has_training) {
+    document["memory"] = training_memory_json(e);
+    document["flops"] = {{"forward_flop", t.forward_flop.value()},
+                         {"backward_flop", t.backward_flop.value()},
+                         {"model_flop", t.model_flop.value()},
+                         {"recompute_flop", t.recompute_flop.value()},
+                         {"hardware_flop", t.hardware_flop.value()}};
+    document["communication"] = {{"tensor_bytes", 0}, {"context_bytes", 0}, {"pipeline_bytes", 0}, {"data_bytes", 0}};
+    document["time"] = time_json(e);
+  } else {
+    document["memory"] = memory_json(e.totals, e.prefill->kv_cache, e.scenario.hardware.memory);
+  }
+  if (e.prefill) document["inference"] = inference_json(e);
+  if (!e.ways_out.empty()) {
+    document["ways_out"] = ordered_json::array();
+    for (const WayOut& way : e.ways_out)
+      document["ways_out"].push_back(
+          {{"set", way.change}, {"total_bytes", way.total.value()}, {"step_s", way.step.value()}});
+  }
+  if (operators) document["operators"] = operators_json(e);
+  return document;
+}
+
+Table to_table(const Estimate& e, bool operators) {
+  Table table;
+  if (!operators) {
+    table.columns = {{"key"}, {"value"}};
+    ordered_json document = to_json(e, false);
+    document.erase("scenario");
+    flatten(document, "", table);
+    return table;
+  }
+  table.columns = {{"name"}, {"phase"},      {"covers"},        {"kernels"}, {"count"},
+                   {"flop"}, {"read_bytes"}, {"written_bytes"}, {"time_s"},  {"bound"}};
+  for (const OperatorRow& row : e.operators) {
+    const auto number = [](double x) { return fmt::format("{}", x); };
+    table.rows.push_back({std::string(row.name), std::string(row.phase), fmt::format("{}", fmt::join(row.covers, " ")),
+                          std::to_string(row.kernels), std::to_string(row.count), number(row.flop.value()),
+                          number(row.read_bytes), number(row.written_bytes), number(row.time.value()),
+                          std::string(row.bound)});
+  }
+  return table;
+}
+
+}  // namespace dtcalc::report

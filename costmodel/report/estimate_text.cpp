@@ -1,0 +1,205 @@
+// An estimate for people: compact, aligned, units written out.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "costmodel/report/estimate.hpp"
+#include "costmodel/scenario/names.hpp"
+#include "costmodel/units_text.hpp"
+
+namespace dtcalc::report {
+namespace {
+
+struct Paint {
+  bool on;
+  std::string bold(std::string_view s) const { return on ? fmt::format("\x1b[1m{}\x1b[0m", s) : std::string(s); }
+  std::string good(std::string_view s) const { return on ? fmt::format("\x1b[32m{}\x1b[0m", s) : std::string(s); }
+  std::string bad(std::string_view s) const { return on ? fmt::format("\x1b[31m{}\x1b[0m", s) : std::string(s); }
+};
+
+/// 124439808 as 124,439,808.
+std::string grouped(std::int64_t n) {
+  const std::string digits = std::to_string(n);
+  std::string result;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) result += ',';
+    result += digits[i];
+  }
+  return result;
+}
+
+std::string percent(double share) { return fmt::format("{:.1f} %", 100 * share); }
+
+/// Parts of a whole with a bar each.
+std::string shares(const std::vector<std::pair<std::string, std::pair<std::string, double>>>& parts) {
+  constexpr double longest = 30;
+  Table table{{{""}, {"", Align::right}, {"", Align::right}, {""}}, {}};
+  for (const auto& [name, value] : parts) {
+    const auto bar = static_cast<std::size_t>(std::lround(value.second * longest));
+    table.rows.push_back({name, value.first, percent(value.second), std::string(bar, '#')});
+  }
+  return text(table, 2);
+}
+
+std::string heading(const Estimate& e, const Paint& paint) {
+  const Scenario& s = e.scenario;
+  std::string result =
+      paint.bold(fmt::format("{} on {}", s.model.name, s.hardware.name.empty() ? s.hardware.id : s.hardware.name)) +
+      fmt::format(", software profile {}\n", s.software.id);
+  if (s.has_training) {
+    const Training& t = s.training;
+    const std::int64_t passes = t.global_batch / t.micro_batch;
+    const AttentionKernel attention = s.attention == AttentionKernel::automatic ? s.software.attention : s.attention;
+    result +=
+        fmt::format("one step: {} sequence{} of {} tokens", t.global_batch, t.global_batch == 1 ? "" : "s", t.sequence);
+    if (passes > 1) result += fmt::format(" in {} passes of {}", passes, t.micro_batch);
+    result += fmt::format("; {}, {}, {} attention, recompute {}\n", name_of(t.precision), name_of(t.optimizer),
+                          name_of(attention), name_of(t.recompute));
+  }
+  return result;
+}
+
+/// "85.06M"
+std::string short_count(Parameters n) {
+  const std::string text = print(n);
+  return text.substr(0, text.find(" parameter"));
+}
+
+std::string parameters(const Estimate& e, const Paint& paint) {
+  const Totals& t = e.totals;
+  return fmt::format("\n{}  {}\n  {} in embeddings and head, {} elsewhere: {} layers of {}\n", paint.bold("Parameters"),
+                     grouped(t.parameters.value()), short_count(t.embedding_parameters),
+                     short_count(t.parameters - t.embedding_parameters), e.scenario.model.layers,
+                     short_count(t.parameters_per_layer));
+}
+
+std::string memory(const Estimate& e, const Paint& paint) {
+  const Bytes capacity = e.scenario.hardware.memory;
+  const Totals& t = e.totals;
+  const Bytes cache = e.scenario.has_training ? Bytes(0) : e.prefill->kv_cache;
+  std::string result =
+      fmt::format("\n{}  {} of {}, ", paint.bold("Memory at the peak"), print(e.total), print(capacity));
+  result +=
+      e.fits ? paint.good("fits") : paint.bad(fmt::format("does not fit: {} too much", print(e.total - capacity)));
+  result += "\n";
+  std::vector<std::pair<std::string, std::pair<std::string, double>>> parts;
+  const auto add = [&](const char* name, Bytes bytes) {
+    if (bytes != Bytes(0)) parts.push_back({name, {print(bytes), bytes / e.total}});
+  };
+  add("parameters", t.parameters_bytes);
+  add("gradients", t.gradients_bytes);
+  add("optimizer", t.optimizer_bytes);
+  add("activations", t.activations_bytes);
+  add("logits", t.logits_bytes);
+  add("key-value cache", cache);
+  add("workspace", t.workspace_bytes);
+  result += shares(parts) + fmt::format("  the peak is in the {}", e.peak);
+  if (t.saved_bytes != Bytes(0)) result += fmt::format("; {} are saved for the backward pass", print(t.saved_bytes));
+  return result + "\n";
+}
+
+std::string ways_out(const Estimate& e, const Paint& paint) {
+  if (e.fits || !e.scenario.has_training) return "";
+  if (e.ways_out.empty()) {
+    const Bytes state = e.totals.parameters_bytes + e.totals.gradients_bytes + e.totals.optimizer_bytes;
+    return fmt::format(
+        "  no recomputation or smaller micro-batch makes it fit: weights, gradients and optimizer take {}\n",
+        print(state));
+  }
+  Table table{{{"--set"}, {"memory", Align::right}, {"step", Align::right}}, {}};
+  for (const WayOut& way : e.ways_out) table.rows.push_back({way.change, print(way.total), print(way.step)});
+  return fmt::format("\n{}\n", paint.bold("Ways out")) + text(table, 2);
+}
+
+std::string flops(const Estimate& e, const Paint& paint) {
+  const Totals& t = e.totals;
+  std::string result = fmt::format("\n{}  {} by the model, {} by the kernels\n", paint.bold("FLOPs of a step"),
+                                   print(t.model_flop), print(t.hardware_flop));
+  result += fmt::format("  forward {}, backward {}", print(t.forward_flop), print(t.backward_flop));
+  if (t.recompute_flop.value() > 0) result += fmt::format(", recomputed {}", print(t.recompute_flop));
+  return result + "\n";
+}
+
+std::string time(const Estimate& e, const Paint& paint) {
+  const Totals& t = e.totals;
+  std::string result = fmt::format("\n{}  {}", paint.bold("Time of a step"), print(t.step));
+  if (!(t.step.value() > 0)) return result + "\n";
+  result += fmt::format(", {}, MFU {}, HFU {}\n", print(t.tokens / t.step), percent(t.mfu), percent(t.hfu));
+  std::vector<std::pair<std::string, std::pair<std::string, double>>> parts;
+  const auto add = [&](const char* name, Seconds seconds) {
+    if (seconds.value() > 0) parts.push_back({name, {print(seconds), seconds / t.step}});
+  };
+  add("compute", t.compute);
+  add("optimizer", t.optimizer);
+  add("host", t.host);
+  if (t.mfu > 1)
+    result += "  MFU above 100 %: it counts masked pairs that the kernels skip (training.causal_flop=half does not)\n";
+  const std::int64_t steps = e.scenario.training.steps;
+  return result + shares(parts) +
+         fmt::format("  {} step{} take {}\n", grouped(steps), steps == 1 ? "" : "s",
+                     print(t.step * static_cast<double>(steps)));
+}
+
+std::string inference(const Estimate& e, const Paint& paint) {
+  if (!e.prefill) return "";
+  const Prefill& p = *e.prefill;
+  const Inference& i = e.scenario.inference;
+  return fmt::format("\n{}  {} for {} x {} tokens, {} (logits of every position)\n", paint.bold("Prefill"),
+                     print(p.prefill), i.batch, i.prompt_tokens, print(FlopPerByte(p.intensity_flop_per_byte))) +
+         fmt::format("  key-value cache {} per token, {} for {} x {} tokens; {} in all\n",
+                     print(p.kv_cache_bytes_per_token), print(p.kv_cache), i.batch, i.prompt_tokens + i.new_tokens,
+                     print(p.total)) +
+         "  the decode step is not modelled yet\n";
+}
+
+std::string operators(const Estimate& e, const Paint& paint) {
+  Table table{{{"group"},
+               {"phase"},
+               {"kernels", Align::right},
+               {"FLOP", Align::right},
+               {"read", Align::right},
+               {"written", Align::right},
+               {"time", Align::right},
+               {"bound"}},
+              {}};
+  const auto bytes = [](double b) { return print(Bytes(std::llround(b)), Prefix::automatic, 3); };
+  for (const OperatorRow& row : e.operators)
+    table.rows.push_back({std::string(row.name), std::string(row.phase), std::to_string(row.kernels),
+                          row.flop.value() > 0 ? print(row.flop, Prefix::automatic, 3) : "-", bytes(row.read_bytes),
+                          bytes(row.written_bytes), print(row.time, Prefix::automatic, 3), std::string(row.bound)});
+  std::string result = fmt::format("\n{}\n", paint.bold("Groups of kernels, per step")) + text(table, 2);
+  if (e.activations.empty() || !e.scenario.has_training) return result;
+  Table saved{{{"tensor"}, {"layers", Align::right}, {"per layer", Align::right}, {"in all", Align::right}}, {}};
+  for (const ActivationRow& row : e.activations)
+    saved.rows.push_back({row.tensor, std::to_string(row.layers), print(row.bytes_per_layer), print(row.saved_bytes)});
+  return result + fmt::format("\n{}\n", paint.bold("Saved for the backward pass")) + text(saved, 2);
+}
+
+std::string conventions(const Estimate& e, int columns) {
+  const Scenario& s = e.scenario;
+  std::string words;
+  if (s.has_training)
+    words = fmt::format("causal attention counts {} in model FLOPs, gradients take {:g} bytes each, ",
+                        s.training.causal_flop == CausalFlop::full ? "the full S x S square" : "S(S+1)/2 pairs",
+                        state_widths(s.training.precision, s.training.optimizer).gradient / 2.0);
+  const bool datasheet = s.hardware.products.empty();
+  words += fmt::format(
+      "the LM head is included; one device. Times: {}",
+      datasheet ? fmt::format("roofline on {} peaks, so a lower bound (measure a machine for more)", origin_of(s))
+                : "from the kernels measured on this machine");
+  return fmt::format("\n{}\n", wrapped(fmt::format("Conventions: {}.", words), columns, 2));
+}
+
+}  // namespace
+
+std::string to_text(const Estimate& e, bool with_operators, const TextOptions& options) {
+  const Paint paint{options.colour};
+  std::string result = heading(e, paint) + parameters(e, paint) + memory(e, paint) + ways_out(e, paint);
+  if (e.scenario.has_training) result += flops(e, paint) + time(e, paint);
+  result += inference(e, paint);
+  if (with_operators) result += operators(e, paint);
+  return result + conventions(e, options.columns);
+}
+
+}  // namespace dtcalc::report

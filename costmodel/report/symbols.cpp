@@ -1,0 +1,120 @@
+#include "costmodel/report/symbols.hpp"
+
+#include <fmt/format.h>
+
+#include "costmodel/scenario/names.hpp"
+
+namespace dtcalc::report {
+
+std::map<std::string, Input, std::less<>> symbols_of(const Scenario& s, const Totals& totals, Scope scope) {
+  std::map<std::string, Input, std::less<>> all;
+  const auto put = [&](const char* name, const char* meaning, auto value, const std::string& origin) {
+    all[name] = {name, meaning, static_cast<double>(value), origin};
+  };
+  const Model& m = s.model;
+  const Training& t = s.training;
+  const std::string scenario = "scenario", derived = "derived", graph = "graph";
+  if (scope == Scope::inference) {
+    put("B", "sequences", s.inference.batch, scenario);
+    put("S", "positions, prompt and answer", s.inference.prompt_tokens + s.inference.new_tokens, scenario);
+    put("p", "bytes of a stored element", half_bytes(s.inference.precision) / 2.0, derived);
+  } else {
+    const bool step = scope == Scope::step;
+    put("B", step ? "sequences of a step" : "sequences of a micro-batch", step ? t.global_batch : t.micro_batch,
+        scenario);
+    put("S", "positions of a sequence", t.sequence, scenario);
+    const Dtype dtype = compute_dtype(t.precision);
+    put("p", "bytes of a stored activation", half_bytes(dtype) / 2.0, derived);
+  }
+  put("L", "layers", m.layers, scenario);
+  put("D", "hidden size", m.hidden_size, scenario);
+  put("A", "heads", m.heads, scenario);
+  put("G", "key and value heads", m.kv_heads, scenario);
+  put("g", "key and value heads per head, G/A", static_cast<double>(m.kv_heads) / static_cast<double>(m.heads),
+      derived);
+  put("H", "head size", m.head_size, scenario);
+  put("F", "MLP size", m.mlp_size, scenario);
+  put("E", "MLP size over hidden size, F/D", static_cast<double>(m.mlp_size) / static_cast<double>(m.hidden_size),
+      derived);
+  put("V", "vocabulary", m.vocabulary_size, scenario);
+  put("K", "rows of the position table", position_rows(m), scenario);
+  put("base", "RoPE base", m.rope.base, scenario);
+  put("T", "tensor-parallel workers", 1, scenario);
+  put("P", "pipeline stages", 1, scenario);
+  put("v", "chunks per stage", 1, scenario);
+  put("m", "micro-batches of a step", t.global_batch / t.micro_batch, derived);
+  put("n_gpu", "devices", 1, scenario);
+  put("causal", "1 when causal pairs are counted once", t.causal_flop == CausalFlop::half, scenario);
+  put("N", "parameters", totals.parameters.value(), graph);
+  put("C", "model FLOPs of a step", totals.model_flop.value(), graph);
+  put("C_hardware", "executed FLOPs of a step", totals.hardware_flop.value(), graph);
+  const StateWidths w = state_widths(t.precision, t.optimizer);
+  put("p_model", "bytes of a weight", w.weight / 2.0, derived);
+  put("p_gradient", "bytes of an accumulated gradient", w.gradient / 2.0, derived);
+  put("p_master", "bytes of a master weight and of a moment", w.moment / 2.0, derived);
+  put("p_logits", "bytes of a logit", t.precision == Precision::fp64 ? 8 : 4, derived);
+  put("s_states", "moments of the optimizer", w.moments, derived);
+  put("separate_master", "1 when there is a master copy", w.master > 0, derived);
+  const Dtype dtype = scope == Scope::inference ? s.inference.precision : compute_dtype(t.precision);
+  const std::string device = fmt::format("{} of {}", name_of(s.hardware.origin), s.hardware.id);
+  put("lambda_flops", "peak of matrix products, FLOP/s", s.hardware.rate(dtype).value(), device);
+  put("lambda_mem", "memory bandwidth, bytes/s", s.hardware.memory_bandwidth.value(), device);
+  if (s.hardware.link_bandwidth.value() > 0)
+    put("lambda_comms", "link bandwidth one way, bytes/s", s.hardware.link_bandwidth.value(), device);
+  if (totals.step.value() > 0) {
+    put("t_iter", "time of a step, s", totals.step.value(), graph);
+    put("t_min", "model FLOPs at the peak rate, s", totals.mfu * totals.step.value(), derived);
+    put("mfu", "model FLOPs utilization", totals.mfu, graph);
+  }
+  put("N_tokens", "tokens of the whole training", totals.tokens.value() * t.steps, derived);
+  if (totals.parameters.value() > 0)
+    put("tokens_per_param", "tokens of the whole training per parameter",
+        static_cast<double>(totals.tokens.value() * t.steps) / static_cast<double>(totals.parameters.value()), derived);
+  return all;
+}
+
+std::vector<std::string> differences(const Scenario& s, Topic topic) {
+  const Model& m = s.model;
+  std::vector<std::string> why;
+  const auto add = [&](bool differs, std::string reason) {
+    if (differs) why.push_back(std::move(reason));
+  };
+  const bool blocks = topic == Topic::parameters || topic == Topic::activations || topic == Topic::flop;
+  if (blocks) {
+    add(m.kv_heads != m.heads, fmt::format("{} key and value heads serve {} heads", m.kv_heads, m.heads));
+    add(m.heads * m.head_size != m.hidden_size,
+        fmt::format("heads x head size is {}, not D = {}", m.heads * m.head_size, m.hidden_size));
+    add(m.gated_mlp, "the gated MLP has three matrices, the equation two");
+  }
+  if (topic == Topic::parameters) {
+    add(true, "norms and biases are left out by the equation");
+    add(m.position == Position::learned, "the position table (K D) is left out by the equation");
+    add(!m.tied_embeddings, "the head has a matrix of its own");
+  }
+  if (topic == Topic::state) add(!s.training.frozen.empty(), "frozen parameters have no gradient and no moments");
+  if (topic == Topic::activations) {
+    const AttentionKernel attention = s.attention == AttentionKernel::automatic ? s.software.attention : s.attention;
+    add(attention == AttentionKernel::flash, "flash attention keeps nothing of S x S");
+    add(s.training.recompute != Recompute::none,
+        fmt::format("recompute {} drops tensors", name_of(s.training.recompute)));
+    add(m.residual_dropout == 0 || m.attention_dropout == 0, "the model has not all the dropout of the equation");
+    add(!s.software.store_dropout_masks, "the software regenerates dropout masks instead of storing them");
+    add(s.software.save_norm_statistics, "norm statistics are kept too");
+    add(s.software.fuse_residual_norm || s.software.fuse_softmax || s.software.fuse_bias,
+        "fused kernels keep other tensors than the notes' list");
+    add(true, "embedding, final norm, and what is alive at the peak beside the saved tensors are not in the equation");
+  }
+  if (topic == Topic::logits)
+    add(true, "at the peak the logits are not alive, or another tensor of their size lies beside them");
+  if (topic == Topic::flop) {
+    add(m.sliding_window > 0, "local layers attend to a window only");
+    add(s.training.causal_flop == CausalFlop::half, "causal pairs are counted once, the equation has S x S");
+    add(!s.training.frozen.empty(), "frozen parameters need no weight gradients");
+    add(s.training.recompute != Recompute::none, "recomputation executes forward kernels again");
+  }
+  if (topic == Topic::time)
+    add(true, "no kernel runs at the peak all the time: memory-bound kernels, launches and the optimizer add to it");
+  return why;
+}
+
+}  // namespace dtcalc::report
