@@ -54,7 +54,7 @@ _dtcalc() {{
       case $path in
 {cases}      esac ;;
   esac
-  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+  COMPREPLY=($(compgen -W "$words" -- "$cur"))
 }}
 complete -o default -F _dtcalc dtcalc
 )bash";

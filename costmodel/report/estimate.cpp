@@ -110,24 +110,30 @@ Prefill prefill_of(const Scenario& scenario) {
 std::vector<WayOut> find_ways_out(const Scenario& scenario) {
   std::vector<WayOut> found;
   const Training& now = scenario.training;
-  for (const AttentionKernel attention : {scenario.attention, AttentionKernel::flash})
+  const AttentionKernel attention_now = choices_of(scenario, true).attention;
+  for (const AttentionKernel attention : {attention_now, AttentionKernel::flash})
     for (const Recompute recompute : {Recompute::none, Recompute::selective, Recompute::full}) {
       if (recompute < now.recompute) continue;
+      Scenario changed = scenario;
+      changed.attention = attention;
+      changed.training.recompute = recompute;
+      std::vector<std::string> set;
+      if (attention != attention_now) set.push_back(fmt::format("attention={}", name_of(attention)));
+      if (recompute != now.recompute) set.push_back(fmt::format("training.recompute={}", name_of(recompute)));
       for (std::int64_t batch = now.micro_batch; batch >= 1; --batch) {
         if (now.global_batch % batch != 0) continue;
-        Scenario changed = scenario;
-        changed.attention = attention;
-        changed.training.recompute = recompute;
         changed.training.micro_batch = batch;
         const Totals totals = evaluate(changed, true);
         if (totals.total > scenario.hardware.memory) continue;
-        std::string change;
-        if (attention != scenario.attention) change += fmt::format("attention={} ", name_of(attention));
-        if (recompute != now.recompute) change += fmt::format("training.recompute={} ", name_of(recompute));
-        if (batch != now.micro_batch) change += fmt::format("training.micro_batch={} ", batch);
-        if (!change.empty()) change.pop_back();
-        const bool known = std::any_of(found.begin(), found.end(), [&](const WayOut& w) { return w.change == change; });
-        if (!known) found.push_back({change, totals.total, totals.step});
+        if (batch != now.micro_batch) {
+          set.push_back(fmt::format("training.micro_batch={}", batch));
+          set.push_back(fmt::format("training.global_batch={}", now.global_batch));
+        }
+        // A further change that changes nothing (selective recomputation of flash attention) is no further way.
+        const bool known = std::any_of(found.begin(), found.end(), [&](const WayOut& w) {
+          return w.total == totals.total && w.step == totals.step;
+        });
+        if (!known) found.push_back({set, totals.total, totals.step});
         break;
       }
     }

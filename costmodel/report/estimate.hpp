@@ -35,9 +35,9 @@ struct ActivationRow {
   std::int64_t layers = 0;
 };
 
-/// A change of the scenario that makes it fit.
+/// Changes of the scenario that together make it fit.
 struct WayOut {
-  std::string change;  ///< `training.recompute=full training.micro_batch=4`
+  std::vector<std::string> set;  ///< `training.recompute=full`, `training.micro_batch=4`
   Bytes total{0};
   Seconds step{0};
 };

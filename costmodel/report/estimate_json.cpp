@@ -140,7 +140,7 @@ ordered_json to_json(const Estimate& e, bool operators) {
     document["ways_out"] = ordered_json::array();
     for (const WayOut& way : e.ways_out)
       document["ways_out"].push_back(
-          {{"set", way.change}, {"total_bytes", way.total.value()}, {"step_s", way.step.value()}});
+          {{"set", way.set}, {"total_bytes", way.total.value()}, {"step_s", way.step.value()}});
   }
   if (operators) document["operators"] = operators_json(e);
   return document;

@@ -104,11 +104,12 @@ std::string ways_out(const Estimate& e, const Paint& paint) {
   if (e.ways_out.empty()) {
     const Bytes state = e.totals.parameters_bytes + e.totals.gradients_bytes + e.totals.optimizer_bytes;
     return fmt::format(
-        "  no recomputation or smaller micro-batch makes it fit: weights, gradients and optimizer take {}\n",
+        "  no recomputation or smaller micro-batch makes it fit: weights, gradients, optimizer take {}\n",
         print(state));
   }
-  Table table{{{"--set"}, {"memory", Align::right}, {"step", Align::right}}, {}};
-  for (const WayOut& way : e.ways_out) table.rows.push_back({way.change, print(way.total), print(way.step)});
+  Table table{{{"change"}, {"memory", Align::right}, {"step", Align::right}}, {}};
+  for (const WayOut& way : e.ways_out)
+    table.rows.push_back({fmt::format("--set {}", fmt::join(way.set, " --set ")), print(way.total), print(way.step)});
   return fmt::format("\n{}\n", paint.bold("Ways out")) + text(table, 2);
 }
 

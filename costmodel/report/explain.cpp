@@ -278,7 +278,7 @@ const std::vector<Quantity>& quantities() {
        "FLOPs that the kernels of a step execute",
        "FLOP",
        Scope::step,
-       Topic::flop,
+       Topic::executed_flop,
        [](const Totals& t) { return number(t.hardware_flop); },
        executed_summands,
        {},
@@ -331,6 +331,14 @@ const std::vector<Quantity>& quantities() {
   return all;
 }
 
+/// What a row of the registry leaves out by itself, whatever the scenario.
+std::string_view left_out(std::string_view id) {
+  if (id == "eq_4_2_model_flops") return "the head (6*B*D*S*V) is left out by the equation";
+  if (id == "eq_4_3_model_flops" || id == "forward_flops_essentials")
+    return "the equation counts every parameter once a token, and leaves out attention's S x S products";
+  return "";
+}
+
 /// Evaluates a formula with what is known; notes the inputs it used.
 ClosedForm closed_form(ClosedForm form, const Symbols& symbols, std::vector<Input>& used) {
   const Result<formulas::Expression> expression = formulas::Expression::parse(form.formula);
@@ -347,8 +355,13 @@ ClosedForm closed_form(ClosedForm form, const Symbols& symbols, std::vector<Inpu
     if (!listed) used.push_back(found->second);
   }
   form.numbers = formulas::substitute(form.formula, values);
-  if (form.missing.empty())
-    if (const Result<double> value = expression->evaluate(values); value && std::isfinite(*value)) form.value = *value;
+  if (form.missing.empty()) {
+    const Result<double> value = expression->evaluate(values);
+    if (value && std::isfinite(*value))
+      form.value = *value;
+    else
+      form.why.emplace_back("the formula has no finite value with these inputs");
+  }
   return form;
 }
 
@@ -381,7 +394,10 @@ Explanation explain_quantity(const Quantity& quantity, const Scenario& scenario,
   const auto add = [&](ClosedForm form) {
     form = closed_form(std::move(form), symbols, result.inputs);
     const bool equal = form.value && std::abs(*form.value - *result.value) <= 1e-12 * std::abs(*result.value);
-    if (form.value && !equal) form.why = differences(scenario, quantity.topic);
+    if (form.value && !equal) {
+      form.why = differences(scenario, quantity.topic);
+      if (const std::string_view reason = left_out(form.id); !reason.empty()) form.why.emplace_back(reason);
+    }
     result.closed_forms.push_back(std::move(form));
   };
   for (const std::string_view id : quantity.rows)

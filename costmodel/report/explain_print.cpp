@@ -93,8 +93,8 @@ std::string to_text(const Explanation& e, const TextOptions& options) {
       result += equal ? "    equal to the graph's\n"
                       : fmt::format("    {:.3g} % {} the graph's{}\n", 100 * std::abs(off / *e.value),
                                     off > 0 ? "above" : "below", f.why.empty() ? "" : ", because");
-      for (const std::string& why : f.why) result += fmt::format("    - {}\n", wrapped(why, options.columns - 6, 6));
     }
+    for (const std::string& why : f.why) result += fmt::format("    - {}\n", wrapped(why, options.columns - 6, 6));
   }
   if (!e.inputs.empty()) {
     result += fmt::format("\n{}\n", bold("Inputs"));

@@ -75,11 +75,13 @@ std::map<std::string, Input, std::less<>> symbols_of(const Scenario& s, const To
 
 std::vector<std::string> differences(const Scenario& s, Topic topic) {
   const Model& m = s.model;
+  const AttentionKernel attention = s.attention == AttentionKernel::automatic ? s.software.attention : s.attention;
   std::vector<std::string> why;
   const auto add = [&](bool differs, std::string reason) {
     if (differs) why.push_back(std::move(reason));
   };
-  const bool blocks = topic == Topic::parameters || topic == Topic::activations || topic == Topic::flop;
+  const bool blocks = topic == Topic::parameters || topic == Topic::activations || topic == Topic::flop ||
+                      topic == Topic::executed_flop;
   if (blocks) {
     add(m.kv_heads != m.heads, fmt::format("{} key and value heads serve {} heads", m.kv_heads, m.heads));
     add(m.heads * m.head_size != m.hidden_size,
@@ -93,7 +95,6 @@ std::vector<std::string> differences(const Scenario& s, Topic topic) {
   }
   if (topic == Topic::state) add(!s.training.frozen.empty(), "frozen parameters have no gradient and no moments");
   if (topic == Topic::activations) {
-    const AttentionKernel attention = s.attention == AttentionKernel::automatic ? s.software.attention : s.attention;
     add(attention == AttentionKernel::flash, "flash attention keeps nothing of S x S");
     add(s.training.recompute != Recompute::none,
         fmt::format("recompute {} drops tensors", name_of(s.training.recompute)));
@@ -106,12 +107,16 @@ std::vector<std::string> differences(const Scenario& s, Topic topic) {
   }
   if (topic == Topic::logits)
     add(true, "at the peak the logits are not alive, or another tensor of their size lies beside them");
-  if (topic == Topic::flop) {
+  if (topic == Topic::flop || topic == Topic::executed_flop) {
     add(m.sliding_window > 0, "local layers attend to a window only");
     add(s.training.causal_flop == CausalFlop::half, "causal pairs are counted once, the equation has S x S");
     add(!s.training.frozen.empty(), "frozen parameters need no weight gradients");
-    add(s.training.recompute != Recompute::none, "recomputation executes forward kernels again");
   }
+  if (topic == Topic::executed_flop)
+    add(s.training.recompute != Recompute::none, "recomputation executes forward kernels again");
+  if (topic == Topic::executed_flop)
+    add(attention == AttentionKernel::flash,
+        "flash attention skips masked tiles, and computes the scores again in its backward pass");
   if (topic == Topic::time)
     add(true, "no kernel runs at the peak all the time: memory-bound kernels, launches and the optimizer add to it");
   return why;

@@ -19,7 +19,7 @@ std::map<std::string, Input, std::less<>> symbols_of(const Scenario& scenario, c
 
 /// How a scenario differs from the Transformer that the notes' equations describe (MHA, two MLP matrices, learned
 /// positions, dropout, naive attention, everything stored in p bytes), as reasons for a difference.
-enum class Topic : unsigned char { parameters, state, activations, logits, flop, time };
+enum class Topic : unsigned char { parameters, state, activations, logits, flop, executed_flop, time };
 std::vector<std::string> differences(const Scenario& scenario, Topic topic);
 
 }  // namespace dtcalc::report

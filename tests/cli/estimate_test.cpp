@@ -1,0 +1,223 @@
+// `dtcalc estimate`: the JSON contract, its sums, the text, exit codes.
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <sstream>
+
+#include "cli/program.hpp"
+#include "support/temporary_folder.hpp"
+
+using namespace dtcalc::test;
+using nlohmann::json;
+
+namespace {
+
+/// What Catch2's Approx cannot say of sums of thousands of terms: each addition rounds once.
+bool nearly(double a, double b) { return std::abs(a - b) <= 1e-12 * std::max(std::abs(a), std::abs(b)); }
+
+void check_sums(const json& e) {
+  const json& m = e.at("memory");
+  const auto bytes = [&](const char* key) { return m.at(key).get<std::int64_t>(); };
+  CHECK(bytes("parameters_bytes") + bytes("gradients_bytes") + bytes("optimizer_bytes") + bytes("activations_bytes") +
+            bytes("logits_bytes") + bytes("kv_cache_bytes") + bytes("workspace_bytes") ==
+        bytes("total_bytes"));
+  std::int64_t saved = 0;
+  for (const json& row : m.at("activations")) {
+    CHECK(row.at("layers").get<std::int64_t>() * row.at("bytes_per_layer").get<std::int64_t>() ==
+          row.at("saved_bytes").get<std::int64_t>());
+    saved += row.at("saved_bytes").get<std::int64_t>();
+  }
+  CHECK(saved == bytes("saved_bytes"));
+  const json& t = e.at("time");
+  const auto seconds = [&](const char* key) { return t.at(key).get<double>(); };
+  CHECK(nearly(seconds("compute_s") + seconds("exposed_communication_s") + seconds("bubble_s") +
+                   seconds("optimizer_s") + seconds("host_s"),
+               seconds("step_s")));
+  const json& f = e.at("flops");
+  CHECK(f.at("forward_flop").get<double>() + f.at("backward_flop").get<double>() == f.at("model_flop").get<double>());
+  CHECK(seconds("training_s") == seconds("step_s") * e["scenario"]["training"]["steps"].get<double>());
+}
+
+}  // namespace
+
+TEST_CASE("estimate --json keeps the contract's keys", "[cli]") {
+  const json e = dtcalc_json(on_gpt2("estimate", {"--operators"}));
+  for (const char* pointer : {"/schema",
+                              "/scenario/model/layers",
+                              "/scenario/training/micro_batch",
+                              "/model/parameters",
+                              "/model/embedding_parameters",
+                              "/model/non_embedding_parameters",
+                              "/model/parameters_per_layer",
+                              "/model/parameters_per_device",
+                              "/memory/capacity_bytes",
+                              "/memory/fits",
+                              "/memory/stage",
+                              "/flops/recompute_flop",
+                              "/flops/hardware_flop",
+                              "/communication/tensor_bytes",
+                              "/communication/context_bytes",
+                              "/communication/pipeline_bytes",
+                              "/communication/data_bytes",
+                              "/time/tokens_per_s",
+                              "/time/mfu",
+                              "/time/hfu",
+                              "/time/stage",
+                              "/time/origin",
+                              "/operators/0/name",
+                              "/operators/0/phase",
+                              "/operators/0/covers/0",
+                              "/operators/0/kernels",
+                              "/operators/0/count",
+                              "/operators/0/flop",
+                              "/operators/0/read_bytes",
+                              "/operators/0/written_bytes",
+                              "/operators/0/time_s",
+                              "/operators/0/bound"}) {
+    CAPTURE(pointer);
+    CHECK(e.contains(json::json_pointer(pointer)));
+  }
+  CHECK(e["time"]["origin"] == "datasheet");
+  CHECK(e["model"]["parameters"] ==
+        e["model"]["embedding_parameters"].get<int>() + e["model"]["non_embedding_parameters"].get<int>());
+}
+
+TEST_CASE("parts of an estimate add up to their totals", "[cli]") {
+  for (const std::vector<std::string>& change : {std::vector<std::string>{},
+                                                 {"--set", "training.recompute=full"},
+                                                 {"--set", "attention=naive"},
+                                                 {"--software", "pytorch-eager"},
+                                                 {"--software", "notes", "--set", "training.precision=fp32"}}) {
+    CAPTURE(change);
+    check_sums(dtcalc_json(on_gpt2("estimate", change)));
+  }
+}
+
+TEST_CASE("operators add up to the step and to the executed FLOPs", "[cli]") {
+  const json e = dtcalc_json(on_gpt2("estimate", {"--operators", "--set", "training.recompute=selective"}));
+  double time = 0, flop = 0;
+  std::vector<std::string> names;
+  for (const json& row : e.at("operators")) {
+    time += row.at("time_s").get<double>();
+    flop += row.at("flop").get<double>();
+    names.push_back(row.at("name").get<std::string>() + " " + row.at("phase").get<std::string>());
+  }
+  CHECK(nearly(time, e["time"]["step_s"]));
+  CHECK(flop == e["flops"]["hardware_flop"].get<double>());
+  std::sort(names.begin(), names.end());
+  CHECK(std::adjacent_find(names.begin(), names.end()) == names.end());  // a row per group and phase
+}
+
+TEST_CASE("parameter counts of the published models", "[cli]") {
+  const std::pair<const char*, std::int64_t> models[] = {
+      {"gpt2-124m", 124439808},    {"gpt2-355m", 354823168},    {"gpt2-774m", 774030080},
+      {"gpt2-1.5b", 1557611200},   {"gpt3-175b", 174604259328}, {"gpt-j-6b", 6050882784},
+      {"llama2-7b", 6738415616},   {"llama2-13b", 13015864320}, {"llama2-70b", 68976648192},
+      {"llama3-8b", 8030261248},   {"llama3-70b", 70553706496}, {"llama3.1-405b", 405853388800},
+      {"falcon-40b", 41303293952}, {"palm-540b", 540356474880}, {"mistral-7b", 7241732096}};
+  for (const auto& [name, parameters] : models) {
+    CAPTURE(name);
+    const json e = dtcalc_json({"estimate", "--model", name, "--hardware", "h200"});
+    CHECK(e["model"]["parameters"] == parameters);
+    check_sums(e);
+  }
+}
+
+TEST_CASE("every preset of every kind makes an estimate", "[cli]") {
+  for (const json& preset : dtcalc_json({"presets"})) {
+    const std::string kind = preset["kind"], name = preset["name"];
+    CAPTURE(kind, name);
+    std::vector<std::string> arguments{"estimate", "--model", kind == "models" ? name : "gpt2-124m", "--hardware",
+                                       kind == "hardware" ? name : "h200"};
+    if (kind == "software") arguments.insert(arguments.end(), {"--software", name});
+    check_sums(dtcalc_json(arguments));
+  }
+}
+
+TEST_CASE("an estimate that does not fit says by how much and what would", "[cli]") {
+  const std::vector<std::string> arguments{
+      "estimate", "--model", "gpt2-1.5b", "--hardware", "a100-40-sxm", "--set", "training.micro_batch=16"};
+  const ProcessResult text = run_dtcalc(arguments);
+  CHECK(text.exit_code == 0);
+  CHECK_THAT(text.output, Catch::Matchers::ContainsSubstring("does not fit"));
+  const json e = dtcalc_json(arguments);
+  CHECK(e["memory"]["fits"] == false);
+  REQUIRE(e.contains("ways_out"));
+  for (const json& way : e["ways_out"]) {  // each is true
+    std::vector<std::string> changed = arguments;
+    for (const json& set : way["set"]) changed.insert(changed.end(), {"--set", set.get<std::string>()});
+    const json other = dtcalc_json(changed);
+    CHECK(other["memory"]["fits"] == true);
+    CHECK(other["memory"]["total_bytes"] == way["total_bytes"]);
+    CHECK(other["time"]["step_s"] == way["step_s"]);
+  }
+  std::vector<std::string> strict = arguments;
+  strict.emplace_back("--require-fit");
+  CHECK(run_dtcalc(strict).exit_code == 1);
+  CHECK(run_dtcalc(on_gpt2("estimate", {"--require-fit"})).exit_code == 0);
+}
+
+TEST_CASE("a scenario of inference alone", "[cli]") {
+  const json e = dtcalc_json({"estimate", "--model", "mistral-7b", "--hardware", "h100", "--set", "inference.batch=4",
+                              "--set", "inference.new_tokens=8000"});
+  CHECK_FALSE(e.contains("time"));
+  CHECK(e["inference"]["kv_cache_bytes_per_token"] == 2 * 32 * 8 * 128 * 2);                     // 2 L G H p
+  CHECK(e["inference"]["memory"]["kv_cache_bytes"].get<std::int64_t>() == 4LL * 4096 * 131072);  // the window of 4096
+  const json& m = e["memory"];
+  CHECK(m["parameters_bytes"].get<std::int64_t>() + m["activations_bytes"].get<std::int64_t>() +
+            m["logits_bytes"].get<std::int64_t>() + m["kv_cache_bytes"].get<std::int64_t>() +
+            m["workspace_bytes"].get<std::int64_t>() ==
+        m["total_bytes"].get<std::int64_t>());
+  const ProcessResult text =
+      run_dtcalc({"estimate", "--model", "mistral-7b", "--hardware", "h100", "--set", "inference.batch=4"});
+  CHECK_THAT(text.output, Catch::Matchers::ContainsSubstring("decode step is not modelled"));
+}
+
+TEST_CASE("a scenario file, and options that replace its parts", "[cli]") {
+  const TemporaryFolder folder;
+  write_bytes(folder.path() / "my.json",
+              R"({"model": {"preset": "gpt2-124m", "layers": 6}, "hardware": "h200", "training": {"micro_batch": 2}})");
+  const std::string file = (folder.path() / "my.json").string();
+  const json e = dtcalc_json({"estimate", file});
+  CHECK(e["scenario"]["model"]["layers"] == 6);
+  CHECK(e["scenario"]["training"]["micro_batch"] == 2);
+  const json other = dtcalc_json({"estimate", file, "--hardware", "h100", "--set", "training.micro_batch=4"});
+  CHECK(other["scenario"]["hardware"]["id"] == "h100");
+  CHECK(other["scenario"]["training"]["micro_batch"] == 4);
+  CHECK(other["scenario"]["model"]["layers"] == 6);
+  // A path given as option starts at the working folder, not at the file's.
+  write_bytes(folder.path() / "sub" / "model.json", R"({"layers": 2, "hidden_size": 64, "heads": 2})");
+  ProcessOptions options;
+  options.folder = folder.path() / "sub";
+  const ProcessResult here = run_dtcalc({"estimate", "../my.json", "--model", "model.json", "--json"}, options);
+  INFO(describe(here));
+  REQUIRE(here.exit_code == 0);
+  CHECK(json::parse(here.output)["scenario"]["model"]["layers"] == 2);
+  // The scenario that an estimate prints makes the same estimate.
+  write_bytes(folder.path() / "again.json", e["scenario"].dump());
+  CHECK(dtcalc_json({"estimate", (folder.path() / "again.json").string()}) == e);
+}
+
+TEST_CASE("estimate --csv holds the figures of --json", "[cli]") {
+  const json e = dtcalc_json(on_gpt2("estimate"));
+  const ProcessResult result = run_dtcalc(on_gpt2("estimate", {"--csv"}));
+  CHECK(result.output.substr(0, 10) == "key,value\n");
+  CHECK_THAT(result.output,
+             Catch::Matchers::ContainsSubstring("\nmemory.total_bytes," + e["memory"]["total_bytes"].dump() + "\n"));
+  CHECK_THAT(result.output, Catch::Matchers::ContainsSubstring("\ntime.step_s," + e["time"]["step_s"].dump() + "\n"));
+  const ProcessResult rows = run_dtcalc(on_gpt2("estimate", {"--csv", "--operators"}));
+  CHECK_THAT(rows.output, Catch::Matchers::ContainsSubstring("\nblock.mlp.up,forward,"));
+}
+
+TEST_CASE("the text of an estimate is the approved one", "[cli]") {
+  // DTCALC_APPROVE=1 writes what the program prints now; look at the difference before committing it.
+  const std::filesystem::path approved =
+      std::filesystem::path(DTCALC_SOURCE_DIR) / "tests/cli/approved/estimate-gpt2-124m.txt";
+  const ProcessResult result = run_dtcalc(on_gpt2("estimate"));
+  INFO(describe(result));
+  REQUIRE(result.exit_code == 0);
+  if (std::getenv("DTCALC_APPROVE") != nullptr) write_bytes(approved, result.output);
+  CHECK(result.output == read_bytes(approved));
+  std::istringstream lines(result.output);
+  for (std::string line; std::getline(lines, line);) CHECK(line.size() <= 100);
+}

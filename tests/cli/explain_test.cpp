@@ -1,0 +1,86 @@
+// `dtcalc explain`: both readings of every quantity, and every formula of the registry.
+#include <cmath>
+
+#include "cli/program.hpp"
+
+using namespace dtcalc::test;
+using nlohmann::json;
+
+TEST_CASE("a quantity is the sum of its summands and the estimate's figure", "[cli]") {
+  const json e = dtcalc_json(on_gpt2("estimate"));
+  const std::pair<const char*, const char*> quantities[] = {{"parameters", "/model/parameters"},
+                                                            {"parameters_bytes", "/memory/parameters_bytes"},
+                                                            {"gradients_bytes", "/memory/gradients_bytes"},
+                                                            {"optimizer_bytes", "/memory/optimizer_bytes"},
+                                                            {"activations_bytes", "/memory/activations_bytes"},
+                                                            {"logits_bytes", "/memory/logits_bytes"},
+                                                            {"total_bytes", "/memory/total_bytes"},
+                                                            {"forward_flop", "/flops/forward_flop"},
+                                                            {"backward_flop", "/flops/backward_flop"},
+                                                            {"model_flop", "/flops/model_flop"},
+                                                            {"hardware_flop", "/flops/hardware_flop"},
+                                                            {"step_s", "/time/step_s"},
+                                                            {"mfu", "/time/mfu"},
+                                                            {"hfu", "/time/hfu"},
+                                                            {"tokens_per_s", "/time/tokens_per_s"}};
+  for (const auto& [id, pointer] : quantities) {
+    CAPTURE(id);
+    const json explained = dtcalc_json(on_gpt2("explain", {id}));
+    const double value = explained.at("value");
+    CHECK(value == e.at(json::json_pointer(pointer)).get<double>());
+    double sum = 0;
+    for (const json& summand : explained.at("graph")) sum += summand.at("value").get<double>();
+    CHECK(std::abs(sum - value) <= 1e-12 * value);
+    CHECK_FALSE(explained.at("closed_forms").empty());
+    for (const json& form : explained.at("closed_forms"))
+      if (form.at("difference").get<double>() != 0 && std::abs(form["difference"].get<double>()) > 1e-9 * value)
+        CHECK_FALSE(form.at("why").empty());
+  }
+}
+
+TEST_CASE("the two readings agree where the notes are exact", "[cli]") {
+  const json flop = dtcalc_json(on_gpt2("explain", {"model_flop"}));
+  bool found = false;
+  for (const json& form : flop.at("closed_forms"))
+    if (form["title"] == "(4.2) and the head") {
+      found = true;
+      CHECK(form["difference"] == 0.0);
+    }
+  CHECK(found);
+  for (const char* id : {"parameters_bytes", "gradients_bytes", "optimizer_bytes", "logits_bytes"}) {
+    CAPTURE(id);
+    CHECK(dtcalc_json(on_gpt2("explain", {id}))["closed_forms"][0]["difference"] == 0.0);
+  }
+}
+
+TEST_CASE("every formula of the registry can be explained", "[cli]") {
+  for (const json& known : dtcalc_json({"explain"})) {
+    const std::string id = known["id"];
+    CAPTURE(id);
+    const json explained = dtcalc_json(on_gpt2("explain", {id}));
+    CHECK(explained["id"] == id);
+    const json& form = explained["closed_forms"][0];
+    CHECK_FALSE(form["formula"].get<std::string>().empty());
+    if (!form.contains("value")) CHECK(form.contains("missing") != form.contains("why"));  // why: not finite
+  }
+}
+
+TEST_CASE("formulas by equation, with inputs from the command line", "[cli]") {
+  const ProcessResult text = run_dtcalc(on_gpt2("explain", {"3.7"}));
+  CHECK_THAT(text.output, Catch::Matchers::ContainsSubstring("(3.7)"));
+  CHECK_THAT(text.output, Catch::Matchers::ContainsSubstring("2*1*768*12*1024*(2*(4+4)+1)+12*1*12*1024^2*(2*2+1)"));
+  CHECK(dtcalc_json({"explain", "3.1"}).size() == 2);
+  const json speedup =
+      dtcalc_json({"explain", "spec_speedup", "--with", "alpha=0.5", "--with", "gamma=1", "--with", "c=0.5"});
+  CHECK(speedup["closed_forms"][0]["value"] == 1.0);  // 1.5 tokens for 1.5 passes
+  const json missing = dtcalc_json({"explain", "spec_speedup"});
+  CHECK(missing["closed_forms"][0]["missing"] == json({"alpha", "gamma", "c"}));
+}
+
+TEST_CASE("explain refuses what it does not know", "[cli]") {
+  require_failure({"explain", "modelflop"}, 2, {"did you mean model_flop?"});
+  require_failure({"explain", "total_bytes"}, 2, {"--model"});
+  require_failure({"explain", "3.7", "--with", "B"}, 2, {"--with"});
+  require_failure({"explain", "3.7", "--with", "B=nan"}, 2, {"--with"});
+  require_failure({"explain", "3.7", "--model", "gpt2"}, 2, {"--hardware"});
+}
