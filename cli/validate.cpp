@@ -1,17 +1,167 @@
-// `dtcalc validate`.
+// `dtcalc validate`: predict, run and compare on this machine.
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "cli/common.hpp"
 #include "cli/verbs.hpp"
+#include "engine/memory.hpp"
+#include "engine/train/admission.hpp"
+#include "engine/train/progress.hpp"
+#include "engine/train/stop_request.hpp"
+#include "engine/validate.hpp"
 
 namespace dtcalc::cli {
+namespace {
+
+struct Options {
+  CommonOptions common;
+  double tolerance = 0.15;
+  double group_tolerance = 0.25;
+  int steps = 5;
+  double seconds = 3;
+};
+
+constexpr double kMiB = 1024.0 * 1024.0;
+/// How far the process may be from what the profile says it takes beside the arena.
+constexpr double kLibraryToleranceMiB = 64;
+
+bool within(const Validation& v, const Options& o) {
+  const double beside = static_cast<double>((v.process - v.arena_touched - v.library_predicted).value()) / kMiB;
+  return std::abs(v.step_error()) <= o.tolerance && v.group_error() <= o.group_tolerance && v.exact() &&
+         std::abs(beside) <= kLibraryToleranceMiB;
+}
+
+std::string text(const Validation& v, const Scenario& s, const Options& o, bool colour) {
+  const std::string bold = colour ? "\x1b[1m" : "", plain = colour ? "\x1b[0m" : "";
+  std::string out = fmt::format("{}{}{} on {}: predicted beside measured, one training step\n\n", bold, s.model.name,
+                                plain, s.hardware.name);
+  const auto exact = [&](const char* what, double predicted, double measured, const char* unit) {
+    out += fmt::format("{:<24}{:>18.0f}{:>18.0f} {:<6} {}\n", what, predicted, measured, unit,
+                       predicted == measured ? "equal" : "DIFFERENT");
+  };
+  out += fmt::format("{}{:<24}{:>18}{:>18}{}\n", bold, "", "predicted", "measured", plain);
+  exact("parameters", static_cast<double>(v.predicted.parameters.value()), static_cast<double>(v.parameters), "");
+  exact("memory, arena", static_cast<double>(v.predicted.total.value()), static_cast<double>(v.arena_touched.value()),
+        "bytes");
+  exact("executed FLOPs", v.predicted.hardware_flop.value(), v.measured_flop, "FLOP");
+  out += fmt::format("{:<24}{:>18.1f}{:>18.1f} MiB    beside the arena\n", "memory, process",
+                     static_cast<double>(v.library_predicted.value()) / kMiB,
+                     static_cast<double>((v.process - v.arena_touched).value()) / kMiB);
+  out += fmt::format("{:<24}{:>18.3f}{:>18.3f} ms     {:+.1f} %\n\n", "step time", v.predicted.step.value() * 1e3,
+                     v.step_s * 1e3, 100 * v.step_error());
+  out += fmt::format("{}{:<28}{:<10}{:>11}{:>11}{:>9}{:>10}{}\n", bold, "group", "phase", "predicted", "measured",
+                     "error", "of step", plain);
+  for (const GroupComparison& g : v.groups) {
+    const double difference = g.predicted_s - g.measured_s;
+    out += fmt::format("{:<28}{:<10}{:>8.3f} ms{:>8.3f} ms{:>+8.1f}%{:>+9.2f}%\n", g.name, g.phase, g.predicted_s * 1e3,
+                       g.measured_s * 1e3, g.measured_s > 0 ? 100 * difference / g.measured_s : 0.0,
+                       100 * difference / v.step_s);
+  }
+  const auto worst = v.worst(3);
+  out += fmt::format(
+      "\nstep error {:+.1f} % (tolerance {:.0f} %), groups' errors together {:.1f} % of the step ({:.0f} %)\n",
+      100 * v.step_error(), 100 * o.tolerance, 100 * v.group_error(), 100 * o.group_tolerance);
+  out += fmt::format("most of it: {}\n", fmt::join(worst, ", "));
+  out += fmt::format("{} steps of {:.3f} to {:.3f} ms, median {:.3f} ms, {:.3f} ms of it outside the groups' clocks\n",
+                     v.steps, v.fastest_s * 1e3, v.slowest_s * 1e3, v.step_s * 1e3, v.outside_s * 1e3);
+  out += fmt::format("times of the prediction: {}, {}\n",
+                     s.hardware.origin == Origin::calibrated ? "calibrated by dtcalc measure" : "datasheet",
+                     s.hardware.date.empty() ? "no date" : s.hardware.date);
+  return out;
+}
+
+nlohmann::ordered_json json(const Validation& v, const Scenario& s, bool ok) {
+  nlohmann::ordered_json j;
+  j["schema"] = "dtcalc.validate.1";
+  j["model"] = s.model.name;
+  j["hardware"] = s.hardware.name;
+  j["machine"] = s.hardware.machine;
+  j["date"] = s.hardware.date;
+  j["parameters"] = {{"predicted", v.predicted.parameters.value()}, {"measured", v.parameters}};
+  j["memory"] = {{"arena_predicted_bytes", v.predicted.total.value()},
+                 {"arena_measured_bytes", v.arena_touched.value()},
+                 {"process_predicted_bytes", v.library_predicted.value()},
+                 {"process_measured_bytes", (v.process - v.arena_touched).value()}};
+  j["flops"] = {{"hardware_predicted_flop", v.predicted.hardware_flop.value()},
+                {"hardware_measured_flop", v.measured_flop},
+                {"model_flop", v.predicted.model_flop.value()}};
+  j["time"] = {{"step_predicted_s", v.predicted.step.value()},
+               {"step_measured_s", v.step_s},
+               {"fastest_s", v.fastest_s},
+               {"slowest_s", v.slowest_s},
+               {"outside_groups_s", v.outside_s},
+               {"steps", v.steps},
+               {"step_error", v.step_error()},
+               {"group_error", v.group_error()}};
+  j["worst_groups"] = v.worst(3);
+  j["within_tolerance"] = ok;
+  for (const GroupComparison& g : v.groups)
+    j["groups"].push_back({{"name", g.name},
+                           {"phase", g.phase},
+                           {"predicted_s", g.predicted_s},
+                           {"measured_s", g.measured_s},
+                           {"predicted_flop", g.predicted_flop},
+                           {"measured_flop", g.measured_flop}});
+  return j;
+}
+
+std::string csv(const Validation& v) {
+  std::string out = "name,phase,predicted_s,measured_s,predicted_flop,measured_flop\n";
+  for (const GroupComparison& g : v.groups)
+    out += fmt::format("{},{},{},{},{},{}\n", g.name, g.phase, g.predicted_s, g.measured_s, g.predicted_flop,
+                       g.measured_flop);
+  return out;
+}
+
+int run(const Options& options) {
+  const Result<Scenario> scenario = load(options.common);
+  if (!scenario) return fail(scenario.errors());
+  if (scenario->hardware.kind != "cpu")
+    return fail(Error{"/hardware", scenario->hardware.id, "is not this machine",
+                      "run `dtcalc measure -o this.json` and pass --hardware this.json"}),
+           exit_no_device;
+  if (auto error = refuse_beyond_memory(*scenario, available_memory())) return fail(*error);
+  const StopRequest stop;
+  Progress progress(STDERR_FILENO, "validate", 1000);
+  ValidateOptions running;
+  running.threads = static_cast<int>(scenario->hardware.multiprocessors);
+  running.steps = options.steps;
+  running.least_seconds = options.seconds;
+  running.progress = [&](double done) { progress.update(static_cast<std::int64_t>(done * 1000), "running"); };
+  running.stop = [&] { return stop.requested(); };
+  const Result<Validation> result = validate(*scenario, running);
+  progress.finish();
+  if (stop.requested()) return stop.exit_code();
+  if (!result) return fail(result.errors());
+  const bool ok = within(*result, options);
+  const OutputOptions& output = options.common.output;
+  const int delivered = deliver(output, output.json  ? json(*result, *scenario, ok).dump(1) + "\n"
+                                        : output.csv ? csv(*result)
+                                                     : text(*result, *scenario, options, coloured(output)));
+  return delivered != exit_done ? delivered : ok ? exit_done : exit_condition;
+}
+
+}  // namespace
 
 void add_validate(CLI::App& program, int& exit_code) {
-  CLI::App* verb = program.add_subcommand("validate", "Predict, run and compare (not built yet)");
-  verb->callback([&exit_code] {
-    fail(Error{"dtcalc validate", "", "is not built yet", ""});
-    exit_code = exit_internal;
-  });
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = program.add_subcommand(
+      "validate", "Predict one training step for this machine, run it, and compare group by group");
+  add_common(*verb, options->common);
+  verb->add_option("--tolerance", options->tolerance, "Relative error of the step's time that is accepted")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  verb->add_option("--group-tolerance", options->group_tolerance,
+                   "Sum of the groups' absolute errors that is accepted, as a share of the step")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  verb->add_option("--steps", options->steps, "Steps to measure, at least")->check(CLI::PositiveNumber);
+  verb->add_option("--seconds", options->seconds, "Seconds to measure, at least")->check(CLI::PositiveNumber);
+  verb->callback([options, &exit_code] { exit_code = run(*options); });
 }
 
 }  // namespace dtcalc::cli
