@@ -58,9 +58,10 @@ std::optional<Error> create_folders(const fs::path& folder) {
   std::vector<fs::path> missing;
   std::error_code problem;
   for (fs::path path = folder; !fs::exists(path, problem) && !problem; path = parent_of(path)) missing.push_back(path);
-  for (auto path = missing.rbegin(); path != missing.rend(); ++path) {
-    if (::mkdir(path->c_str(), 0777) != 0 && errno != EEXIST) return system_error(path->string(), "created", errno);
-    if (auto error = sync_folder(parent_of(*path))) return error;
+  std::reverse(missing.begin(), missing.end());
+  for (const fs::path& path : missing) {
+    if (::mkdir(path.c_str(), 0777) != 0 && errno != EEXIST) return system_error(path.string(), "created", errno);
+    if (auto error = sync_folder(parent_of(path))) return error;
   }
   return std::nullopt;
 }

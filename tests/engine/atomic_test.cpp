@@ -79,7 +79,7 @@ TEST_CASE("atomic: a file under the target's name is not replaced") {
   test::write_bytes(temporary.path() / "run", "a file");
   const auto error = write_folder(temporary.path() / "run", "x");
   REQUIRE(error);
-  CHECK_THAT(describe(*error), ContainsSubstring("run: cannot be put in place"));
+  CHECK_THAT(describe(error.value()), ContainsSubstring("run: cannot be put in place"));
   CHECK(test::read_bytes(temporary.path() / "run") == "a file");
   CHECK(entries(temporary.path()) == 1);
 }
@@ -112,7 +112,7 @@ TEST_CASE("atomic: a write that fails is reported with file and reason, and noth
   ::setrlimit(RLIMIT_FSIZE, &before);
   std::signal(SIGXFSZ, old_handler);
   REQUIRE(error);
-  CHECK_THAT(describe(*error),
+  CHECK_THAT(describe(error.value()),
              ContainsSubstring("run.unfinished/a: cannot be written (File too large); raise the limit"));
   CHECK(entries(temporary.path()) == 0);
 }
@@ -134,11 +134,11 @@ TEST_CASE("atomic: a place without permission is an error") {
     // root may write anywhere on a disk; /proc takes no folders from anyone
     const auto error = write_folder("/proc/dtcalc/run", "x");
     REQUIRE(error);
-    CHECK_THAT(describe(*error), ContainsSubstring("/proc/dtcalc: cannot be created"));
+    CHECK_THAT(describe(error.value()), ContainsSubstring("/proc/dtcalc: cannot be created"));
     return;
   }
   const auto error = write_folder("/dtcalc-test/run", "x");
   REQUIRE(error);
-  CHECK_THAT(describe(*error),
+  CHECK_THAT(describe(error.value()),
              ContainsSubstring("/dtcalc-test: cannot be created (Permission denied); choose a place"));
 }

@@ -61,14 +61,16 @@ TEST_CASE("data: folders are read in byte order of the paths, each file split at
 }
 
 TEST_CASE("data: hidden entries, links, build folders and binary files are passed over") {
-  const TemporaryFolder folder;
+  const TemporaryFolder folder, elsewhere;
+  test::write_bytes(elsewhere.path() / "other.txt", lines(100, 100));
   test::write_bytes(folder.path() / "text.txt", lines(0, 100));
   test::write_bytes(folder.path() / ".git" / "config", "hidden");
   test::write_bytes(folder.path() / ".hidden", "hidden");
   test::write_bytes(folder.path() / "build" / "CMakeCache.txt", "cache");
   test::write_bytes(folder.path() / "build" / "sub" / "out.txt", "built");
   test::write_bytes(folder.path() / "picture", std::string("PNG\0rest", 8));
-  fs::create_symlink(folder.path() / "text.txt", folder.path() / "link.txt");
+  fs::create_symlink(elsewhere.path() / "other.txt", folder.path() / "link.txt");
+  fs::create_directory_symlink(elsewhere.path(), folder.path() / "linked");
   fs::create_directory_symlink(folder.path(), folder.path() / "loop");
   REQUIRE(::mkfifo((folder.path() / "pipe").c_str(), 0600) == 0);
   const Result<TextSource> source = read({folder.path()});

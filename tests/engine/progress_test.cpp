@@ -101,6 +101,9 @@ TEST_CASE("progress: the line fits every width, and the total may be unknown") {
     const std::string line = progress_line("train", 123, 4567, 89, "loss 2.31", columns, true);
     CHECK(width(line) <= static_cast<std::size_t>(std::max(columns - 1, 0)));
   }
+  // A bar of less than five columns says nothing: the room goes to the figures.
+  CHECK(progress_line("train", 1, 2, -1, "", 24, false) == "train [==   ]  50 % 1/2");
+  CHECK(progress_line("train", 1, 2, -1, "", 23, false) == "train  50 % 1/2");
   CHECK_THAT(progress_line("x", 5, 0, -1, "", 80, false), ContainsSubstring("  0 % 5/0"));
   CHECK_THAT(progress_line("x", 7, 5, -1, "", 80, false), ContainsSubstring("100 % 7/5"));
 }
@@ -111,11 +114,11 @@ TEST_CASE("progress: a terminal is redrawn and left clean") {
   open_terminal(channel, 60);
   {
     Progress progress(channel.theirs, "train", 1000);
-    for (int step = 1; step <= 999; ++step) progress.update(step, "loss 1");
+    for (int step = 960; step <= 999; ++step) progress.update(step, "loss 1");
     const std::string drawn = channel.read();
     CHECK_THAT(drawn, ContainsSubstring("\r\x1B[Ktrain ["));
     CHECK_THAT(drawn, ContainsSubstring("\x1B[32m"));
-    // A thousand updates within a moment are a handful of redraws.
+    // Forty updates within a moment are a handful of redraws.
     CHECK(drawn.size() < 1000);
     progress.note("saved step-00000010");
     const std::string noted = channel.read();

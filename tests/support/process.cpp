@@ -14,8 +14,6 @@
 #include <stdexcept>
 #include <thread>
 
-extern char** environ;
-
 namespace dtcalc::test {
 namespace {
 
@@ -63,15 +61,18 @@ std::vector<std::string> environment_of(const ProcessOptions& options) {
     if (equals != std::string_view::npos) variables[std::string(text.substr(0, equals))] = text.substr(equals + 1);
   }
   for (const auto& [name, value] : options.environment) {
-    value ? variables[name] = *value : (variables.erase(name), std::string());
+    variables.erase(name);
+    if (value) variables[name] = *value;
   }
   std::vector<std::string> result;
-  for (const auto& [name, value] : variables) result.push_back(name + "=" + value);
+  result.reserve(variables.size());
+  for (const auto& [name, value] : variables) result.push_back(std::string(name).append("=").append(value));
   return result;
 }
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> result;
+  result.reserve(texts.size() + 1);
   for (std::string& text : texts) result.push_back(text.data());
   result.push_back(nullptr);
   return result;
@@ -162,8 +163,9 @@ ProcessResult Process::wait(Duration limit) {
     }
     std::this_thread::sleep_for(poll_interval);
   }
-  if (WIFEXITED(*status_)) result.exit_code = WEXITSTATUS(*status_);
-  if (WIFSIGNALED(*status_)) result.signal = WTERMSIG(*status_);
+  const int status = status_.value();
+  if (WIFEXITED(status)) result.exit_code = WEXITSTATUS(status);
+  if (WIFSIGNALED(status)) result.signal = WTERMSIG(status);
   result.output = output();
   result.error = error();
   return result;
