@@ -33,11 +33,9 @@ std::map<std::string, Input, std::less<>> symbols_of(const Scenario& s, const To
   put("g", "key and value heads per head, G/A", static_cast<double>(m.kv_heads) / static_cast<double>(m.heads),
       derived);
   put("H", "head size", m.head_size, scenario);
-  put("F", "MLP size", m.mlp_size, scenario);
   put("E", "MLP size over hidden size, F/D", static_cast<double>(m.mlp_size) / static_cast<double>(m.hidden_size),
       derived);
   put("V", "vocabulary", m.vocabulary_size, scenario);
-  put("K", "rows of the position table", position_rows(m), scenario);
   put("base", "RoPE base", m.rope.base, scenario);
   put("T", "tensor-parallel workers", 1, scenario);
   put("P", "pipeline stages", 1, scenario);

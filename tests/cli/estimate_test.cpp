@@ -1,4 +1,5 @@
 // `dtcalc estimate`: the JSON contract, its sums, the text, exit codes.
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -104,6 +105,14 @@ TEST_CASE("operators add up to the step and to the executed FLOPs", "[cli]") {
   }
   CHECK(nearly(time, e["time"]["step_s"]));
   CHECK(flop == e["flops"]["hardware_flop"].get<double>());
+  for (const json& row : e.at("operators"))
+    if (row["name"] == "block.mlp.down" && row["phase"] == "forward") {
+      CHECK(row["count"] == 12);    // layers, of two kinds: the first and the others
+      CHECK(row["kernels"] == 24);  // a product, and its bias with dropout
+      CHECK(row["flop"] == 12 * 2.0 * 1024 * 768 * 3072);
+      CHECK(row["read_bytes"] == 12 * (2.0 * (1024 * 3072 + 3072 * 768) + 2.0 * (1024 * 768 + 768)));
+      CHECK(row["written_bytes"] == 12 * 2 * 2.0 * 1024 * 768);
+    }
   std::sort(names.begin(), names.end());
   CHECK(std::adjacent_find(names.begin(), names.end()) == names.end());  // a row per group and phase
 }
@@ -207,6 +216,33 @@ TEST_CASE("estimate --csv holds the figures of --json", "[cli]") {
   CHECK_THAT(result.output, Catch::Matchers::ContainsSubstring("\ntime.step_s," + e["time"]["step_s"].dump() + "\n"));
   const ProcessResult rows = run_dtcalc(on_gpt2("estimate", {"--csv", "--operators"}));
   CHECK_THAT(rows.output, Catch::Matchers::ContainsSubstring("\nblock.mlp.up,forward,"));
+}
+
+namespace {
+
+void collect_keys(const json& value, std::vector<std::string>& keys) {
+  if (value.is_array() && !value.empty()) collect_keys(value.front(), keys);
+  if (!value.is_object()) return;
+  for (const auto& [key, child] : value.items()) {
+    keys.push_back(key);
+    if (key != "scenario") collect_keys(child, keys);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("docs/json.md explains every key", "[cli]") {
+  std::vector<std::string> keys;
+  collect_keys(dtcalc_json(on_gpt2("estimate",
+                                   {"--operators", "--set", "inference.batch=2", "--set", "training.micro_batch=600"})),
+               keys);
+  CHECK(std::find(keys.begin(), keys.end(), "ways_out") != keys.end());
+  CHECK(std::find(keys.begin(), keys.end(), "not_modelled") != keys.end());
+  const std::string page = read_bytes(std::filesystem::path(DTCALC_SOURCE_DIR) / "docs/json.md");
+  for (const std::string& key : keys) {
+    CAPTURE(key);
+    CHECK(page.find("`" + key + "`") != std::string::npos);
+  }
 }
 
 TEST_CASE("the text of an estimate is the approved one", "[cli]") {

@@ -53,6 +53,14 @@ TEST_CASE("a row that is invalid says why and the sweep goes on", "[cli]") {
   CHECK_FALSE(rows[0].contains("error"));
 }
 
+TEST_CASE("values of a sweep may be lists, and errors are quoted", "[cli]") {
+  const json rows = dtcalc_json(on_gpt2("sweep", {"--vary", R"(training.frozen=[],["query","key"])"}));
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[0]["gradients_bytes"] > rows[1]["gradients_bytes"]);
+  const ProcessResult result = run_dtcalc(on_gpt2("sweep", {"--vary", "training.micro_batch=1,two"}));
+  CHECK_THAT(result.output, Catch::Matchers::ContainsSubstring(R"(,"/training/micro_batch: ""two"" is a string)"));
+}
+
 TEST_CASE("a sweep without a single valid row fails", "[cli]") {
   require_failure(on_gpt2("sweep", {"--vary", "training.micro_bach=1,2"}), 2, {"did you mean micro_batch?"});
   require_failure({"sweep", "none.json", "--vary", "training.micro_batch=1"}, 3, {"none.json"});
