@@ -96,8 +96,8 @@ void norm_backward(Context& context, const NormOptions& options, std::int64_t ro
   const std::int64_t blocks = row_blocks(rows);
   T* const partials = dgamma == nullptr && dbeta == nullptr ? nullptr : reinterpret_cast<T*>(context.workspace.data());
   context.pool.parallel_items(blocks, [&](std::int64_t block, int) {
-    T* const gamma_sum = partials + 2 * block * hidden;
-    T* const beta_sum = gamma_sum + hidden;
+    T* const gamma_sum = partials == nullptr ? nullptr : partials + 2 * block * hidden;
+    T* const beta_sum = partials == nullptr ? nullptr : gamma_sum + hidden;
     if (partials != nullptr) std::fill(gamma_sum, gamma_sum + 2 * hidden, T(0));
     for (std::int64_t row = row_block_begin(block, rows); row < row_block_begin(block + 1, rows); ++row) {
       const T* const g = dy + row * hidden;
