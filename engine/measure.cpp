@@ -89,12 +89,12 @@ Result<Device> measure_cpu(const MeasureOptions& options) {
   d.date = today();
   d.machine = describe(machine);
   d.source = "dtcalc measure";
-  if (report(0, "peak rates")) return stopped;
-  d.compute = {{Dtype::fp64, FlopPerSecond(peak_rate<double>(context))},
-               {Dtype::fp32, FlopPerSecond(peak_rate<float>(context))}};
   // What is resident beside an arena: the program, the libraries, thread stacks, Eigen's packing buffers. Before the
   // probes, whose buffers the allocator may keep.
   d.library_memory = process_memory().value_or(Bytes(0));
+  if (report(0, "peak rates")) return stopped;
+  d.compute = {{Dtype::fp64, FlopPerSecond(peak_rate<double>(context))},
+               {Dtype::fp32, FlopPerSecond(peak_rate<float>(context))}};
   d.memory_bandwidth = BytesPerSecond(copy_bandwidth(context));
   d.launch_overhead =
       Seconds(median_seconds(0.05, [&] { pool.parallel_for(options.threads, 1, [](auto, auto, int) {}); }));
