@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-ProcessResult dtcalc(std::vector<std::string> arguments, Process::Duration limit = std::chrono::seconds(120)) {
+ProcessResult run_program(std::vector<std::string> arguments, Process::Duration limit = std::chrono::seconds(120)) {
   ProcessOptions options;
   options.arguments = std::move(arguments);
   options.environment = {{"DTCALC_DATA_DIR", DTCALC_SOURCE_DIR}};
@@ -41,7 +41,7 @@ TEST_CASE("Ctrl-C saves a checkpoint and exits with 130") {
 
 TEST_CASE("a run that does not fit is refused with exit code 5 and the ledger") {
   const ProcessResult result =
-      dtcalc({"run", "train", "--model", "gpt3-175b", "--markov", "--set", "training.precision=fp32"});
+      run_program({"run", "train", "--model", "gpt3-175b", "--markov", "--set", "training.precision=fp32"});
   CAPTURE(describe(result));
   CHECK(result.exit_code == 5);
   for (const char* category : {"parameters", "gradients", "optimizer", "activations", "logits", "total", "free"})
@@ -69,17 +69,17 @@ TEST_CASE("what a run cannot do says why") {
   CHECK(again.exit_code == 0);
   CHECK_THAT(again.error, ContainsSubstring("passed over: " + newest.string()));
 
-  const ProcessResult text = dtcalc({"run", "train", scenario.string(), "--data", DTCALC_SOURCE_DIR "/docs"});
+  const ProcessResult text = run_program({"run", "train", scenario.string(), "--data", DTCALC_SOURCE_DIR "/docs"});
   CHECK(text.exit_code == 2);
   CHECK_THAT(text.error, ContainsSubstring("/model/vocabulary_size: 8 is less than the 256 tokens of text"));
 
-  const ProcessResult diverged = dtcalc({"run", "train", scenario.string(), "--markov", "--set",
-                                         "training.learning_rate=1e30", "--set", "training.warmup_steps=0"});
+  const ProcessResult diverged = run_program({"run", "train", scenario.string(), "--markov", "--set",
+                                              "training.learning_rate=1e30", "--set", "training.warmup_steps=0"});
   CHECK(diverged.exit_code == 1);
   CHECK_THAT(diverged.error, ContainsSubstring("the run has diverged"));
 
-  CHECK(dtcalc({"run", "generate", "--checkpoint", (folder.path() / "none").string()}).exit_code == 3);
-  const ProcessResult prompt = dtcalc({"run", "generate", "--checkpoint", run.string(), "--prompt", "text"});
+  CHECK(run_program({"run", "generate", "--checkpoint", (folder.path() / "none").string()}).exit_code == 3);
+  const ProcessResult prompt = run_program({"run", "generate", "--checkpoint", run.string(), "--prompt", "text"});
   CHECK(prompt.exit_code == 2);
   CHECK_THAT(prompt.error, ContainsSubstring("is not one of the model's 8 tokens"));
 }
@@ -101,7 +101,8 @@ TEST_CASE("text is learned and continued, the same each time") {
   CHECK_THAT(trained.output, !ContainsSubstring("\x1b"));
   CHECK(trained.error.empty());  // progress is for terminals
   const auto generate = [&] {
-    return dtcalc({"run", "generate", "--checkpoint", run, "--prompt", "one two three one", "--tokens", "28"}).output;
+    return run_program({"run", "generate", "--checkpoint", run, "--prompt", "one two three one", "--tokens", "28"})
+        .output;
   };
   const std::string continued = generate();
   CHECK(continued == "one two three one two three one two three o\n");
@@ -112,7 +113,7 @@ TEST_CASE("text is learned and continued, the same each time") {
 // 64 held-out batches are 131,072 tokens of standard deviation below 1.2 nats: the sample's own error is 0.0033.
 TEST_CASE("training on the Markov source comes within 0.02 nats of its entropy rate", "[slow][alone]") {
   const char* attention = GENERATE("naive", "flash");
-  const ProcessResult result = dtcalc(
+  const ProcessResult result = run_program(
       {"run", "train", DTCALC_SOURCE_DIR "/presets/scenarios/markov.json", "--markov", "--threads", "2",
        "--evaluate-every", "0", "--evaluation-batches", "64", "--json", "--set", std::string("attention=") + attention},
       std::chrono::seconds(1200));

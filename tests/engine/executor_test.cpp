@@ -113,7 +113,7 @@ TEST_CASE("gradients of every variant equal finite differences", "[slow]") {
       double error = 0, norm = 0;
       for (int sample = 0; sample < 32; ++sample) {
         const std::int64_t i = static_cast<std::int64_t>(random() % static_cast<unsigned>(p.elements));
-        const double fd = derivative([&](double h) { w[i] += h; });
+        const double fd = derivative([&](double by) { w[i] += by; });
         error += (fd - g[i]) * (fd - g[i]);
         norm += g[i] * g[i];
       }
@@ -125,8 +125,8 @@ TEST_CASE("gradients of every variant equal finite differences", "[slow]") {
         along += direction[static_cast<std::size_t>(i)] * g[i];
         length += g[i] * g[i];
       }
-      const double fd = derivative([&](double h) {
-        for (std::int64_t i = 0; i < p.elements; ++i) w[i] += h * direction[static_cast<std::size_t>(i)];
+      const double fd = derivative([&](double by) {
+        for (std::int64_t i = 0; i < p.elements; ++i) w[i] += by * direction[static_cast<std::size_t>(i)];
       });
       CHECK(std::abs(fd - along) <= 1e-6 * std::sqrt(length) + rounding);
     }
