@@ -207,6 +207,18 @@ TEST_CASE("a scenario file, and options that replace its parts", "[cli]") {
   CHECK(dtcalc_json({"estimate", (folder.path() / "again.json").string()}) == e);
 }
 
+TEST_CASE("--model takes a Hugging Face config.json, or its folder", "[cli]") {
+  const TemporaryFolder folder;
+  write_bytes(folder.path() / "mine" / "config.json",
+              R"({"model_type": "gpt2", "n_layer": 24, "n_embd": 1024, "n_head": 16})");
+  for (const char* path : {"mine", "mine/config.json"}) {
+    const json e = dtcalc_json({"estimate", "--model", (folder.path() / path).string(), "--hardware", "h200"});
+    CHECK(e["model"]["parameters"] == 354823168);
+  }
+  write_bytes(folder.path() / "moe.json", R"({"model_type": "mixtral"})");
+  require_failure({"estimate", "--model", (folder.path() / "moe.json").string(), "--hardware", "h200"}, 2, {"mixtral"});
+}
+
 TEST_CASE("estimate --csv holds the figures of --json", "[cli]") {
   const json e = dtcalc_json(on_gpt2("estimate"));
   const ProcessResult result = run_dtcalc(on_gpt2("estimate", {"--csv"}));
