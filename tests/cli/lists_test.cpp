@@ -51,9 +51,9 @@ TEST_CASE("completion scripts know the verbs and are valid", "[cli]") {
     for (const char* word : {"estimate", "require-fit", "presets models --names"})
       CHECK_THAT(script.output, Catch::Matchers::ContainsSubstring(word));
     ProcessOptions options;
-    options.arguments = {shell == std::string("fish") ? "--no-execute" : "-n"};
+    options.arguments = {shell, shell == std::string("fish") ? "--no-execute" : "-n"};
     options.input = script.output;
-    const ProcessResult checked = run_process(shell, options);
+    const ProcessResult checked = run_process("/usr/bin/env", options);
     if (checked.exit_code != 127) {  // the shell is installed
       INFO(describe(checked));
       CHECK(checked.exit_code == 0);
@@ -67,7 +67,7 @@ TEST_CASE("bash completes verbs, options and presets", "[cli]") {
   const std::string script = run_dtcalc({"completion", "bash"}).output;
   ProcessOptions probe;
   probe.arguments = {"-c", "compgen -W estimate est"};
-  if (run_process("bash", probe).exit_code != 0) DTCALC_SKIP("this bash has no programmable completion");
+  if (run_process("/bin/bash", probe).exit_code != 0) DTCALC_SKIP("this bash has no programmable completion");
   const auto complete = [&](const std::string& words, int position) {
     ProcessOptions options;
     options.arguments = {
@@ -75,7 +75,7 @@ TEST_CASE("bash completes verbs, options and presets", "[cli]") {
                   ":$PATH\nCOMP_WORDS=(" + words + ")\nCOMP_CWORD=" + std::to_string(position) +
                   "\n_dtcalc\nprintf '%s ' \"${COMPREPLY[@]}\""};
     options.environment = {{"DTCALC_DATA_DIR", DTCALC_SOURCE_DIR}};
-    return run_process("bash", options).output;
+    return run_process("/bin/bash", options).output;
   };
   CHECK(complete("dtcalc est", 1) == "estimate ");
   CHECK(complete("dtcalc estimate --req", 2) == "--require-fit ");

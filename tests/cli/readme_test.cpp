@@ -54,7 +54,7 @@ TEST_CASE("README.md shows what the program prints", "[cli]") {
     options.folder = folder.path();
     const std::string program = std::filesystem::path(DTCALC_PROGRAM).parent_path().string();
     options.environment = {{"DTCALC_DATA_DIR", DTCALC_SOURCE_DIR}, {"PATH", program + ":" + std::getenv("PATH")}};
-    const ProcessResult result = run_process("bash", options);
+    const ProcessResult result = run_process("/bin/bash", options);
     std::vector<std::string> shown;
     std::istringstream lines(result.output);
     for (std::string line; std::getline(lines, line);) shown.push_back(line);

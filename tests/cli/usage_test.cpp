@@ -94,7 +94,7 @@ ProcessResult on_terminal(const std::string& command, const char* no_color) {
   options.arguments = {"-qec", command, "/dev/null"};
   options.environment = {{"TERM", "xterm-256color"}, {"DTCALC_DATA_DIR", DTCALC_SOURCE_DIR}};
   options.environment.emplace_back("NO_COLOR", no_color ? std::optional<std::string>(no_color) : std::nullopt);
-  return run_process("script", options);
+  return run_process("/usr/bin/script", options);
 }
 
 }  // namespace
