@@ -1,6 +1,7 @@
 // A small training run as a child process. Used by the tests of `dtcalc run`.
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -25,8 +26,9 @@ inline ProcessOptions small_run(const std::filesystem::path& scenario, const std
                                 std::vector<std::string> more = {}) {
   ProcessOptions options;
   options.arguments = {
-      "run",       "train", scenario.string(),    "--markov", "--checkpoint", checkpoint.string(), "--resume",
-      "--threads", "2",     "--checkpoint-every", "3"};
+      "run", "train", scenario.string(), "--markov", "--checkpoint", checkpoint.string(), "--resume", "--threads", "2"};
+  if (std::find(more.begin(), more.end(), "--checkpoint-every") == more.end())
+    more.insert(more.end(), {"--checkpoint-every", "3"});
   options.arguments.insert(options.arguments.end(), more.begin(), more.end());
   options.environment = {{"DTCALC_DATA_DIR", DTCALC_SOURCE_DIR}};
   return options;

@@ -74,7 +74,8 @@ TEST_CASE("what a run cannot do says why") {
   CHECK_THAT(text.error, ContainsSubstring("/model/vocabulary_size: 8 is less than the 256 tokens of text"));
 
   const ProcessResult diverged = run_program({"run", "train", scenario.string(), "--markov", "--set",
-                                              "training.learning_rate=1e30", "--set", "training.warmup_steps=0"});
+                                              "training.optimizer=sgd", "--set", "training.gradient_clip=0", "--set",
+                                              "training.learning_rate=1000", "--set", "training.warmup_steps=0"});
   CHECK(diverged.exit_code == 1);
   CHECK_THAT(diverged.error, ContainsSubstring("the run has diverged"));
 
@@ -105,7 +106,7 @@ TEST_CASE("text is learned and continued, the same each time") {
         .output;
   };
   const std::string continued = generate();
-  CHECK(continued == "one two three one two three one two three o\n");
+  CHECK(continued == "one two three one two three one two three one\n");
   CHECK(continued == generate());
 }
 
