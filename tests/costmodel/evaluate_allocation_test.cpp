@@ -13,7 +13,7 @@ namespace {
 
 thread_local long allocations = 0;
 
-void* counted(void* p) {
+[[maybe_unused]] void* counted(void* p) {
   ++allocations;
   if (p == nullptr) throw std::bad_alloc();
   return p;
@@ -21,7 +21,17 @@ void* counted(void* p) {
 
 }  // namespace
 
-// Of the whole test program: counts what this thread takes from the heap.
+// Of the whole test program: counts what this thread takes from the heap. Not under a sanitizer, which has its own
+// heap; the tests are tagged [slow] to stay out of that build.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define DTCALC_SANITIZED_HEAP
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define DTCALC_SANITIZED_HEAP
+#endif
+#ifndef DTCALC_SANITIZED_HEAP
 [[gnu::noinline]] void* operator new(std::size_t size) { return counted(std::malloc(size > 0 ? size : 1)); }
 [[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
   const auto unit = static_cast<std::size_t>(alignment);
@@ -31,6 +41,7 @@ void* counted(void* p) {
 [[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 [[gnu::noinline]] void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
 [[gnu::noinline]] void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+#endif
 
 using namespace dtcalc;
 
@@ -49,7 +60,7 @@ double thread_seconds() {
 
 }  // namespace
 
-TEST_CASE("the allocation count sees an allocation", "[evaluate]") {
+TEST_CASE("the allocation count sees an allocation", "[evaluate][slow]") {
   const long before = allocations;
   const auto* made = new std::array<char, 100>;
   const long counted = allocations - before;  // the assertion allocates too
@@ -57,7 +68,7 @@ TEST_CASE("the allocation count sees an allocation", "[evaluate]") {
   delete made;
 }
 
-TEST_CASE("an evaluation allocates nothing", "[evaluate]") {
+TEST_CASE("an evaluation allocates nothing", "[evaluate][slow]") {
   for (const std::vector<std::string>& changes : {std::vector<std::string>{},
                                                   {"attention=naive"},
                                                   {"training.recompute=full"},
