@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <ctime>
 #include <vector>
@@ -19,8 +20,13 @@ namespace {
 using cpu::Context;
 using cpu::median_seconds;
 
-/// Seconds spent at each point of a grid; large points take their three repetitions whatever this says.
-constexpr double kBudget = 6e-3;
+/// The grid is gone through this often, so that a disturbance of a second spoils one sample of a point, not all.
+constexpr int kPasses = 3;
+/// Seconds and calls spent at each point in one pass; a point that takes longer is called once.
+constexpr double kBudget = 2e-3;
+constexpr int kMostCalls = 50;
+/// Bytes of each of the two arrays that operands come from.
+constexpr std::int64_t kData = 256 << 20;
 /// FLOPs of the largest point; beyond it the rate no longer changes.
 constexpr double kMostFlop = 1e10;
 constexpr std::int64_t kWorkspace = 64 << 20;
@@ -53,15 +59,33 @@ double peak_rate(Context& context) {
   return 2.0 * static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(n) / seconds;
 }
 
-/// FLOPs of one call of an attention or product probe, counted by the kernels themselves.
-struct Timed {
-  double seconds = 0, flop = 0;
+/// A point of the profile while it is measured.
+struct Sample {
+  std::function<std::function<void()>()> prepare;  ///< makes one call with operands of its own
+  std::string law;
+  std::vector<double> seconds;
+  std::int64_t flop = 0;  ///< of one call, counted by the kernels themselves
 };
-Timed time_probe(Context& context, const std::function<void()>& call) {
-  const std::uint64_t before = context.flop.total();
-  call();
-  const std::uint64_t flop = context.flop.total() - before;
-  return {median_seconds(kBudget, call), static_cast<double>(flop)};
+
+/// Times the calls of one point for kBudget, at least once.
+void time_calls(Context& context, Sample& sample) {
+  using Clock = std::chrono::steady_clock;
+  const auto since = [](Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); };
+  const auto start = Clock::now();
+  for (int calls = 0; calls == 0 || (calls < kMostCalls && since(start) < kBudget); ++calls) {
+    const std::function<void()> call = sample.prepare();
+    const std::uint64_t before = context.flop.total();
+    const auto begin = Clock::now();
+    call();
+    sample.seconds.push_back(since(begin));
+    sample.flop = static_cast<std::int64_t>(context.flop.total() - before);
+  }
+}
+
+double median(std::vector<double>& values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
 }
 
 }  // namespace
@@ -70,6 +94,8 @@ Result<Device> measure_cpu(const MeasureOptions& options) {
   const Error stopped{"measure", "", "was interrupted", "run it again; it takes about a minute"};
   cpu::ThreadPool pool(options.threads);
   cpu::FlopCounter flop(options.threads);
+  // What is resident beside an arena: the program, its libraries, stacks. Before the buffers of the probes.
+  const Bytes library_memory = process_memory().value_or(Bytes(0));
   std::vector<std::byte> workspace(static_cast<std::size_t>(kWorkspace) + 64);
   const auto aligned = (reinterpret_cast<std::uintptr_t>(workspace.data()) + 63) / 64 * 64;
   Context context{pool, flop, {reinterpret_cast<std::byte*>(aligned), static_cast<std::size_t>(kWorkspace)}};
@@ -89,9 +115,7 @@ Result<Device> measure_cpu(const MeasureOptions& options) {
   d.date = today();
   d.machine = describe(machine);
   d.source = "dtcalc measure";
-  // What is resident beside an arena: the program, the libraries, thread stacks, Eigen's packing buffers. Before the
-  // probes, whose buffers the allocator may keep.
-  d.library_memory = process_memory().value_or(Bytes(0));
+  d.library_memory = library_memory;
   if (report(0, "peak rates")) return stopped;
   d.compute = {{Dtype::fp64, FlopPerSecond(peak_rate<double>(context))},
                {Dtype::fp32, FlopPerSecond(peak_rate<float>(context))}};
@@ -99,31 +123,42 @@ Result<Device> measure_cpu(const MeasureOptions& options) {
   d.launch_overhead =
       Seconds(median_seconds(0.05, [&] { pool.parallel_for(options.threads, 1, [](auto, auto, int) {}); }));
 
-  const auto products = cpu::product_probes(options.quick);
-  const auto loops = cpu::loop_probes();
-  const double parts = static_cast<double>(products.size() + loops.size());
-  double part = 0;
-  for (const cpu::ProductProbe& probe : products) {
+  cpu::ProbeData data(options.quick ? kData / 4 : kData);
+  std::vector<Sample> samples;
+  for (const cpu::ProductProbe& probe : cpu::product_probes(options.quick)) {
     const bool square_n = probe.n.empty(), square_k = probe.k.empty();
     const std::vector<std::int64_t> one{0};
-    for (std::int64_t m : probe.m) {
-      if (report(part / parts, probe.law)) return stopped;
+    for (std::int64_t m : probe.m)
       for (std::int64_t n0 : square_n ? one : probe.n)
         for (std::int64_t k0 : square_k ? one : probe.k) {
           const std::int64_t n = square_n ? m : n0, k = square_k ? m : k0;
           if (2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) > kMostFlop) continue;
-          const Timed t = time_probe(context, probe.prepare(context, m, n, k));
-          d.products.push_back({m, n, k, probe.law, FlopPerSecond(t.flop / t.seconds)});
+          d.products.push_back({m, n, k, probe.law, {}});
+          samples.push_back(
+              {[&, prepare = probe.prepare, m, n, k] { return prepare(context, data, m, n, k); }, probe.law, {}, 0});
         }
-    }
-    ++part;
   }
-  for (const cpu::LoopProbe& probe : loops) {
-    if (report(part / parts, probe.law)) return stopped;
-    for (std::int64_t elements : options.quick ? std::vector<std::int64_t>{1 << 16, 1 << 20}
-                                               : std::vector<std::int64_t>{1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22})
-      d.loops.push_back({probe.law, elements, Seconds(median_seconds(kBudget, probe.prepare(context, elements)))});
-    ++part;
+  using Sizes = std::vector<std::int64_t>;
+  for (const cpu::LoopProbe& probe : cpu::loop_probes())
+    for (std::int64_t elements :
+         options.quick ? Sizes{1 << 16, 1 << 20} : Sizes{1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22}) {
+      d.loops.push_back({probe.law, elements, {}});
+      samples.push_back(
+          {[&, prepare = probe.prepare, elements] { return prepare(context, data, elements); }, probe.law, {}, 0});
+    }
+  const double calls = static_cast<double>(samples.size()) * kPasses;
+  double done = 0;
+  for (int pass = 0; pass < kPasses; ++pass)
+    for (Sample& sample : samples) {
+      if (report(done++ / calls, sample.law)) return stopped;
+      time_calls(context, sample);
+    }
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    const Seconds time(median(samples[i].seconds));
+    if (i < d.products.size())
+      d.products[i].rate = Flop(static_cast<double>(samples[i].flop)) / time;
+    else
+      d.loops[i - d.products.size()].time = time;
   }
   report(1, "done");
   return d;

@@ -1,6 +1,6 @@
 #include "engine/cpu/probes.hpp"
 
-#include <memory>
+#include <algorithm>
 
 #include "costmodel/lower/contract.hpp"
 #include "engine/cpu/activation.hpp"
@@ -21,102 +21,57 @@ namespace {
 constexpr std::int64_t kColumns = 256;
 constexpr std::int64_t kHead = 64, kHeads = 4;
 
-/// Buffers that live as long as the call that uses them; small numbers that no kernel turns into denormals.
-class Buffers {
- public:
-  float* make(std::int64_t elements) {
-    arrays_.push_back(std::make_shared<std::vector<float>>(static_cast<std::size_t>(elements)));
-    std::vector<float>& a = *arrays_.back();
-    std::uint32_t state = 12345u + static_cast<std::uint32_t>(arrays_.size());
-    for (float& x : a) {
-      state = state * 1664525u + 1013904223u;
-      x = static_cast<float>(state >> 8) * 0x1p-24f - 0.5f;
-    }
-    return a.data();
-  }
-  std::int32_t* indices(std::int64_t count, std::int64_t below) {
-    indices_.push_back(std::make_shared<std::vector<std::int32_t>>(static_cast<std::size_t>(count)));
-    std::uint32_t state = 99;
-    for (std::int32_t& i : *indices_.back()) {
-      state = state * 1664525u + 1013904223u;
-      i = static_cast<std::int32_t>((state >> 8) % static_cast<std::uint32_t>(below));
-    }
-    return indices_.back()->data();
-  }
-
- private:
-  std::vector<std::shared_ptr<std::vector<float>>> arrays_;
-  std::vector<std::shared_ptr<std::vector<std::int32_t>>> indices_;
-};
-
-/// A call together with the buffers it uses.
-template <class F>
-std::function<void()> keep(Buffers buffers, F f) {
-  return [buffers = std::move(buffers), f = std::move(f)] { f(); };
-}
-
 using Call = std::function<void()>;
 
 LoopProbe activation_probe(Activation activation, bool gated, bool backward) {
   const std::string law(activation_law(static_cast<int>(activation), gated, backward));
-  return {law, [=](Context& c, std::int64_t n) -> Call {
-            Buffers b;
-            float *x = b.make(n), *up = b.make(n), *y = b.make(n), *dx = b.make(n), *dup = b.make(n);
-            return keep(std::move(b), [=, &c] {
+  return {law, [=](Context& c, ProbeData& b, std::int64_t n) -> Call {
+            float *x = b.input(n), *up = b.input(n), *y = b.output(n), *dx = b.output(n), *dup = b.output(n);
+            return [=, &c] {
               if (gated && backward) gated_activation_backward(c, activation, n, x, up, y, dx, dup);
               if (gated && !backward) gated_activation_forward(c, activation, n, x, up, y);
               if (!gated && backward) activation_backward(c, activation, n, x, y, dx);
               if (!gated && !backward) activation_forward(c, activation, n, x, y);
-            });
+            };
           }};
 }
 
 LoopProbe norm_probe(Norm kind, bool backward) {
   const bool layer = kind == Norm::layer_norm;
   const std::string law = std::string(backward ? "norm_backward." : "norm.") + (layer ? "layer" : "rms");
-  return {law, [=](Context& c, std::int64_t n) -> Call {
-            Buffers b;
+  return {law, [=](Context& c, ProbeData& b, std::int64_t n) -> Call {
             const std::int64_t rows = n / kColumns;
-            float *x = b.make(n), *delta = b.make(n), *r = b.make(n), *y = b.make(n), *g = b.make(kColumns),
-                  *beta = b.make(kColumns), *mean = b.make(rows), *rstd = b.make(rows), *dg = b.make(kColumns),
-                  *db = b.make(kColumns);
+            float *x = b.input(n), *delta = b.input(n), *r = b.output(n), *y = b.output(n), *g = b.input(kColumns),
+                  *beta = b.input(kColumns), *mean = b.output(rows), *rstd = b.output(rows), *dg = b.output(kColumns),
+                  *db = b.output(kColumns);
             const NormOptions options{kind, 1e-5, false};
-            return keep(std::move(b), [=, &c] {
+            return [=, &c] {
               if (backward)
                 norm_backward(c, options, rows, kColumns, delta, x, g, layer ? mean : nullptr, rstd, r, true, dg,
                               layer ? db : nullptr);
               else
                 residual_norm_forward(c, options, rows, kColumns, x, delta, r, g, layer ? beta : nullptr, y,
                                       layer ? mean : nullptr, rstd);
-            });
+            };
           }};
 }
 
 /// Softmax over rows of 256 keys.
 LoopProbe softmax_probe(bool drops, bool backward) {
   const std::string law = std::string(backward ? "softmax_backward" : "softmax") + (drops ? ".dropout" : "");
-  return {law, [=](Context& c, std::int64_t n) -> Call {
-            Buffers b;
-            float *scores = b.make(n), *p = b.make(n), *dropped = b.make(n);
+  return {law, [=](Context& c, ProbeData& b, std::int64_t n) -> Call {
+            float *scores = b.output(n), *p = b.output(n), *dropped = b.output(n);
             const std::int64_t s = kColumns;
             const AttentionShape shape{std::max<std::int64_t>(1, n / (s * s)), std::min(s, n / s), s, 1, 1, kHead};
             AttentionOptions options;
             options.scale = 0.125;
             options.dropout = drops ? 0.1 : 0;
-            return keep(std::move(b), [=, &c] {
+            return [=, &c] {
               if (backward)
                 attention_softmax_backward<float>(c, shape, options, p, nullptr, scores);
               else
                 attention_softmax_forward(c, shape, options, scores, p, dropped);
-            });
-          }};
-}
-
-LoopProbe simple(std::string law, std::function<Call(Context&, Buffers&, std::int64_t)> make) {
-  return {std::move(law), [make = std::move(make)](Context& c, std::int64_t n) -> Call {
-            Buffers b;
-            Call call = make(c, b, n);
-            return keep(std::move(b), call);
+            };
           }};
 }
 
@@ -134,89 +89,91 @@ std::vector<LoopProbe> loop_probes() {
     for (bool backward : {false, true}) probes.push_back(softmax_probe(drops, backward));
 
   const auto rows = [](std::int64_t n) { return n / kColumns; };
-  probes.push_back(simple("add", [](Context& c, Buffers& b, std::int64_t n) -> Call {
-    float *x = b.make(n), *y = b.make(n), *z = b.make(n);
-    return [=, &c] { add(c, n, z, x, y); };
-  }));
+  probes.push_back(LoopProbe{"add", [](Context& c, ProbeData& b, std::int64_t n) -> Call {
+                               float *x = b.input(n), *y = b.input(n), *z = b.output(n);
+                               return [=, &c] { add(c, n, z, x, y); };
+                             }});
   for (bool drops : {false, true})
-    probes.push_back(
-        simple(drops ? "bias_dropout.dropout" : "bias_dropout", [=](Context& c, Buffers& b, std::int64_t n) -> Call {
-          float *y = b.make(n), *bias = b.make(kColumns);
+    probes.push_back(LoopProbe{
+        drops ? "bias_dropout.dropout" : "bias_dropout", [=](Context& c, ProbeData& b, std::int64_t n) -> Call {
+          float *y = b.output(n), *bias = b.input(kColumns);
           return [=, &c] { bias_dropout_forward(c, rows(n), kColumns, y, bias, drops ? 0.1 : 0, DropoutKey{}); };
-        }));
-  probes.push_back(simple("bias_gradient", [=](Context& c, Buffers& b, std::int64_t n) -> Call {
-    float *dy = b.make(n), *db = b.make(kColumns);
-    return [=, &c] { bias_gradient(c, rows(n), kColumns, dy, db); };
-  }));
-  probes.push_back(simple("dropout_backward", [](Context& c, Buffers& b, std::int64_t n) -> Call {
-    float *dy = b.make(n), *dx = b.make(n);
-    return [=, &c] {
-      std::copy(dy, dy + n, dx);
-      dropout_backward(c, n, dx, 0.1, DropoutKey{});
-    };
-  }));
+        }});
+  probes.push_back(LoopProbe{"bias_gradient", [=](Context& c, ProbeData& b, std::int64_t n) -> Call {
+                               float *dy = b.input(n), *db = b.output(kColumns);
+                               return [=, &c] { bias_gradient(c, rows(n), kColumns, dy, db); };
+                             }});
+  probes.push_back(LoopProbe{"dropout_backward", [](Context& c, ProbeData& b, std::int64_t n) -> Call {
+                               float* dx = b.output(n);
+                               return [=, &c] { dropout_backward(c, n, dx, 0.1, DropoutKey{}); };
+                             }});
   for (bool backward : {false, true}) {
     for (bool norm : {false, true}) {
       const std::string law = std::string(norm ? "head_norm" : "rope") + (backward ? "_backward" : "");
-      probes.push_back(simple(law, [=](Context& c, Buffers& b, std::int64_t n) -> Call {
-        HeadNormRope shape{1, n / (kHeads * kHead), kHeads, kHead};
-        shape.norm = norm ? QkNorm::per_head : QkNorm::none;
-        shape.rotary_size = norm ? 0 : kHead;
-        float *x = b.make(n), *out = b.make(n), *w = b.make(kHead), *dw = b.make(kHead), *rstd = b.make(n / kHead),
-              *cosine = b.make(shape.sequence * kHead / 2), *sine = b.make(shape.sequence * kHead / 2);
-        return [=, &c] {
-          if (!backward) head_norm_rope_forward(c, shape, x, w, cosine, sine, out, norm ? rstd : nullptr);
-          if (backward) {
-            std::copy(x, x + n, out);
-            head_norm_rope_backward(c, shape, out, x, w, cosine, sine, rstd, dw);
-          }
-        };
-      }));
+      probes.push_back(LoopProbe{law, [=](Context& c, ProbeData& b, std::int64_t n) -> Call {
+                                   HeadNormRope shape{1, n / (kHeads * kHead), kHeads, kHead};
+                                   shape.norm = norm ? QkNorm::per_head : QkNorm::none;
+                                   shape.rotary_size = norm ? 0 : kHead;
+                                   float *x = b.input(n), *out = b.output(n), *w = b.input(kHead),
+                                         *dw = b.output(kHead), *rstd = b.output(n / kHead),
+                                         *cosine = b.input(shape.sequence * kHead / 2),
+                                         *sine = b.input(shape.sequence * kHead / 2);
+                                   return [=, &c] {
+                                     if (!backward)
+                                       head_norm_rope_forward(c, shape, x, w, cosine, sine, out, norm ? rstd : nullptr);
+                                     if (backward) {
+                                       head_norm_rope_backward(c, shape, out, x, w, cosine, sine, rstd, dw);
+                                     }
+                                   };
+                                 }});
     }
   }
   for (bool drops : {false, true})
     probes.push_back(
-        simple(drops ? "embedding.dropout" : "embedding", [=](Context& c, Buffers& b, std::int64_t n) -> Call {
-          EmbeddingShape shape;
-          shape.sequence = rows(n), shape.hidden = kColumns, shape.dropout = drops ? 0.1 : 0;
-          std::int32_t* tokens = b.indices(shape.sequence, 256);
-          float *table = b.make(256 * kColumns), *positions = b.make(n), *x = b.make(n);
-          return [=, &c] { embedding_forward(c, shape, tokens, table, positions, x); };
-        }));
-  probes.push_back(simple("embedding_backward", [=](Context& c, Buffers& b, std::int64_t n) -> Call {
-    EmbeddingShape shape;
-    shape.sequence = rows(n), shape.hidden = kColumns;
-    std::int32_t* tokens = b.indices(shape.sequence, 256);
-    float *dx = b.make(n), *table = b.make(256 * kColumns), *positions = b.make(n);
-    return [=, &c] { embedding_backward(c, shape, tokens, dx, table, positions); };
-  }));
-  probes.push_back(simple("loss", [=](Context& c, Buffers& b, std::int64_t n) -> Call {
-    float *logits = b.make(n), *loss = b.make(rows(n));
-    std::int32_t* targets = b.indices(rows(n), kColumns);
-    return [=, &c] { loss_forward_backward(c, rows(n), kColumns, logits, targets, 0, 1e-3, loss); };
-  }));
+        LoopProbe{drops ? "embedding.dropout" : "embedding", [=](Context& c, ProbeData& b, std::int64_t n) -> Call {
+                    EmbeddingShape shape;
+                    shape.sequence = rows(n), shape.hidden = kColumns, shape.dropout = drops ? 0.1 : 0;
+                    const std::int32_t* tokens = b.indices(shape.sequence, 256);
+                    float *table = b.input(256 * kColumns), *positions = b.input(n), *x = b.output(n);
+                    return [=, &c] { embedding_forward(c, shape, tokens, table, positions, x); };
+                  }});
+  probes.push_back(LoopProbe{"embedding_backward", [=](Context& c, ProbeData& b, std::int64_t n) -> Call {
+                               EmbeddingShape shape;
+                               shape.sequence = rows(n), shape.hidden = kColumns;
+                               const std::int32_t* tokens = b.indices(shape.sequence, 256);
+                               float *dx = b.input(n), *table = b.output(256 * kColumns), *positions = b.output(n);
+                               return [=, &c] { embedding_backward(c, shape, tokens, dx, table, positions); };
+                             }});
+  probes.push_back(LoopProbe{"loss", [=](Context& c, ProbeData& b, std::int64_t n) -> Call {
+                               float *logits = b.output(n), *loss = b.output(rows(n));
+                               const std::int32_t* targets = b.indices(rows(n), kColumns);
+                               return [=, &c] {
+                                 loss_forward_backward(c, rows(n), kColumns, logits, targets, 0, 1e-3, loss);
+                               };
+                             }});
   // The optimizer clears the gradients behind itself, as the executor does.
-  probes.push_back(simple("optimizer.adamw", [](Context& c, Buffers& b, std::int64_t n) -> Call {
-    float *p = b.make(n), *g = b.make(n), *m = b.make(n), *v = b.make(n);
-    std::fill(v, v + n, 1.0f);
-    return [=, &c] {
-      adamw(c, AdamW{}, n, p, g, m, v);
-      c.pool.parallel_for(n, 1 << 14,
-                          [&](std::int64_t from, std::int64_t to, int) { std::fill(g + from, g + to, 0.0f); });
-    };
-  }));
-  probes.push_back(simple("optimizer.sgd", [](Context& c, Buffers& b, std::int64_t n) -> Call {
-    float *p = b.make(n), *g = b.make(n), *v = b.make(n);
-    return [=, &c] {
-      sgd(c, Sgd{1e-3, 0.9, 0, 1}, n, p, g, v);
-      c.pool.parallel_for(n, 1 << 14,
-                          [&](std::int64_t from, std::int64_t to, int) { std::fill(g + from, g + to, 0.0f); });
-    };
-  }));
-  probes.push_back(simple("gradient_norm", [](Context& c, Buffers& b, std::int64_t n) -> Call {
-    float* g = b.make(n);
-    return [=, &c] { static_cast<void>(squared_norm(c, n, g)); };
-  }));
+  probes.push_back(LoopProbe{"optimizer.adamw", [](Context& c, ProbeData& b, std::int64_t n) -> Call {
+                               float *p = b.output(n), *g = b.output(n), *m = b.output(n), *v = b.output(n);
+                               return [=, &c] {
+                                 adamw(c, AdamW{}, n, p, g, m, v);
+                                 c.pool.parallel_for(n, 1 << 14, [&](std::int64_t from, std::int64_t to, int) {
+                                   std::fill(g + from, g + to, 0.0f);
+                                 });
+                               };
+                             }});
+  probes.push_back(LoopProbe{"optimizer.sgd", [](Context& c, ProbeData& b, std::int64_t n) -> Call {
+                               float *p = b.output(n), *g = b.output(n), *v = b.output(n);
+                               return [=, &c] {
+                                 sgd(c, Sgd{1e-3, 0.9, 0, 1}, n, p, g, v);
+                                 c.pool.parallel_for(n, 1 << 14, [&](std::int64_t from, std::int64_t to, int) {
+                                   std::fill(g + from, g + to, 0.0f);
+                                 });
+                               };
+                             }});
+  probes.push_back(LoopProbe{"gradient_norm", [](Context& c, ProbeData& b, std::int64_t n) -> Call {
+                               float* g = b.input(n);
+                               return [=, &c] { static_cast<void>(squared_norm(c, n, g)); };
+                             }});
   return probes;
 }
 
@@ -226,10 +183,9 @@ std::vector<ProductProbe> product_probes(bool quick) {
   const Sizes widths = quick ? Sizes{64, 512} : Sizes{32, 64, 128, 192, 256, 384, 512, 768, 1024, 2048};
   std::vector<ProductProbe> probes;
   const auto dense = [](Layout layout, bool accumulate) {
-    return [=](Context& c, std::int64_t m, std::int64_t n, std::int64_t k) -> Call {
-      Buffers b;
-      float *x = b.make(m * k), *y = b.make(k * n), *z = b.make(m * n);
-      return keep(std::move(b), [=, &c] { product(c, layout, m, n, k, x, y, z, accumulate); });
+    return [=](Context& c, ProbeData& b, std::int64_t m, std::int64_t n, std::int64_t k) -> Call {
+      float *x = b.input(m * k), *y = b.input(k * n), *z = b.output(m * n);
+      return [=, &c] { product(c, layout, m, n, k, x, y, z, accumulate); };
     };
   };
   probes.push_back({"product", rows, widths, widths, dense(Layout::nt, false)});
@@ -277,13 +233,12 @@ std::vector<ProductProbe> product_probes(bool quick) {
     const auto call = kernel.call;
     const int head_at = kernel.head_at;
     probes.push_back({kernel.law, lengths, head_at == 1 ? heads : Sizes{}, head_at == 2 ? heads : Sizes{},
-                      [=](Context& c, std::int64_t m, std::int64_t n, std::int64_t k) -> Call {
+                      [=](Context& c, ProbeData& b, std::int64_t m, std::int64_t n, std::int64_t k) -> Call {
                         const AttentionShape a = shape_for(m, head_at == 1 ? n : k);
-                        Buffers b;
                         const std::int64_t wide = a.batch * a.queries * a.heads * a.head_size;
-                        float *q = b.make(wide), *kv = b.make(wide), *out = b.make(wide),
-                              *s = b.make(a.batch * a.heads * m * m);
-                        return keep(std::move(b), [=, &c] { call(c, a, q, kv, s, out); });
+                        float *q = b.input(wide), *kv = b.input(wide), *out = b.output(wide),
+                              *s = b.output(a.batch * a.heads * m * m);
+                        return [=, &c] { call(c, a, q, kv, s, out); };
                       }});
   }
   for (bool drops : {false, true})
@@ -292,23 +247,21 @@ std::vector<ProductProbe> product_probes(bool quick) {
                         lengths,
                         {},
                         heads,
-                        [=](Context& c, std::int64_t m, std::int64_t, std::int64_t k) -> Call {
+                        [=](Context& c, ProbeData& b, std::int64_t m, std::int64_t, std::int64_t k) -> Call {
                           const AttentionShape a = shape_for(m, k);
-                          Buffers b;
                           const std::int64_t wide = a.batch * a.queries * a.heads * a.head_size;
-                          float *q = b.make(wide), *kk = b.make(wide), *v = b.make(wide), *out = b.make(wide),
-                                *lse = b.make(a.batch * a.heads * m), *dq = b.make(wide), *dk = b.make(wide),
-                                *dv = b.make(wide), *dy = b.make(wide);
+                          float *q = b.input(wide), *kk = b.input(wide), *v = b.input(wide), *out = b.output(wide),
+                                *lse = b.output(a.batch * a.heads * m), *dq = b.output(wide), *dk = b.output(wide),
+                                *dv = b.output(wide), *dy = b.input(wide);
                           AttentionOptions options;
                           options.scale = 0.125;
                           options.dropout = drops ? 0.1 : 0;
-                          flash_forward(c, a, options, {}, q, kk, v, out, lse);
-                          return keep(std::move(b), [=, &c] {
+                          return [=, &c] {
                             if (backward)
                               flash_backward(c, a, options, {}, q, kk, v, out, lse, dy, dq, dk, dv);
                             else
                               flash_forward(c, a, options, {}, q, kk, v, out, lse);
-                          });
+                          };
                         }});
   return probes;
 }

@@ -207,7 +207,7 @@ TEST_CASE("a scenario file, and options that replace its parts", "[cli]") {
   CHECK(dtcalc_json({"estimate", (folder.path() / "again.json").string()}) == e);
 }
 
-TEST_CASE("--model takes a Hugging Face config.json, or its folder", "[cli]") {
+TEST_CASE("a Hugging Face config.json, or its folder, serves as --model", "[cli]") {
   const TemporaryFolder folder;
   write_bytes(folder.path() / "mine" / "config.json",
               R"({"model_type": "gpt2", "n_layer": 24, "n_embd": 1024, "n_head": 16})");
