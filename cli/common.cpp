@@ -40,6 +40,15 @@ std::vector<Error> missing_sections(const json& document) {
   return errors;
 }
 
+/// A scenario file that cannot be read may be meant as a preset.
+std::vector<Error> with_preset_hint(std::vector<Error> errors, const std::string& name) {
+  for (const auto& [kind, option] :
+       {std::pair(PresetKind::model, "--model"), std::pair(PresetKind::hardware, "--hardware")})
+    for (const Preset& preset : list_presets(kind, data_dir()))
+      if (preset.name == name) errors.front().way_out = fmt::format("did you mean {} {}?", option, name);
+  return errors;
+}
+
 }  // namespace
 
 void add_output(CLI::App& verb, OutputOptions& options, bool has_csv) {
@@ -67,7 +76,7 @@ Result<Document> document_of(const CommonOptions& options) {
   Document result;
   if (!options.scenario.empty()) {
     Result<json> content = read_json_file(options.scenario);
-    if (!content) return content.errors();
+    if (!content) return with_preset_hint(content.errors(), options.scenario);
     document = std::move(content).value();
     result.base = fs::path(options.scenario).parent_path().string();
   }

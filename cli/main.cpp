@@ -53,7 +53,11 @@ Error unexpected(const CLI::App& app, const std::string& argument) {
   const std::string word = argument.substr(0, argument.find('='));
   const std::vector<std::string> known = is_option ? options_of(app) : verbs_of(app);
   std::string way_out = fmt::format("see {} --help", command);
-  if (const std::string near = nearest(word, known); !near.empty())
+  if (is_option && std::find(known.begin(), known.end(), word) != known.end())
+    return {word, "", "stands before the verb that takes it", fmt::format("write {} {} ...", command, word)};
+  if (word == "help")
+    way_out = fmt::format("did you mean {} --help?", command);
+  else if (const std::string near = nearest(word, known); !near.empty())
     way_out = fmt::format("did you mean {}?", near);
   else if (!is_option && !known.empty())
     way_out = "choose " + listed(known);

@@ -31,21 +31,25 @@ struct Options {
   OutputOptions output;
 };
 
-int show(PresetKind kind, const Options& options) {
-  const auto file = find_preset(kind, options.name, {data_dir(), {}}, "presets");
+int show(PresetKind kind, const std::string& name, const OutputOptions& output) {
+  const auto file = find_preset(kind, name, {data_dir(), {}}, "presets");
   if (!file) return fail(file.errors());
   const auto content = read_json_file(*file);
   if (!content) return fail(content.errors());
-  return deliver(options.output, content->dump(2) + "\n");
+  return deliver(output, content->dump(2) + "\n");
 }
 
 int run(const Options& options) {
   const Kind* only = nullptr;
   for (const Kind& kind : kinds)
     if (options.kind == kind.word || options.kind == name_of(kind.kind)) only = &kind;
+  if (!only && options.name.empty())  // a preset's name alone
+    for (const Kind& kind : kinds)
+      for (const Preset& preset : list_presets(kind.kind, data_dir()))
+        if (preset.name == options.kind) return show(kind.kind, options.kind, options.output);
   if (!options.kind.empty() && !only)
     return fail(Error{"dtcalc presets", options.kind, "is no kind of preset", "choose models, hardware or software"});
-  if (!options.name.empty()) return show(only->kind, options);
+  if (!options.name.empty()) return show(only->kind, options.name, options.output);
 
   ordered_json rows = ordered_json::array();
   report::Table flat{{{"kind"}, {"name"}, {"summary"}}, {}};

@@ -1,4 +1,6 @@
 // `dtcalc schema`: every key of a scenario, as JSON Schema or as text.
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
@@ -28,6 +30,7 @@ int run(const Options& options) {
   if (!text.empty()) return deliver(options.output, text);
   std::vector<std::string> known;
   for (const Field& field : fields()) known.emplace_back(field.info.pointer);
+  for (const std::string_view section : sections()) known.push_back(fmt::format("/{}", section));
   const std::string near = nearest(pointer, known);
   return fail(Error{"dtcalc schema", options.path, "is no key of a scenario",
                     near.empty() ? "dtcalc schema lists all" : "did you mean " + near + "?"});

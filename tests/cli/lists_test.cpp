@@ -13,6 +13,7 @@ TEST_CASE("presets lists what can be named and prints one", "[cli]") {
   CHECK(names.output.find(' ') == std::string::npos);
   CHECK(json::parse(run_dtcalc({"presets", "models", "llama3-8b"}).output)["layers"] == 32);
   CHECK(run_dtcalc({"presets", "hardware", "--csv"}).output.substr(0, 18) == "kind,name,summary\n");
+  CHECK(run_dtcalc({"presets", "h200"}).output == run_dtcalc({"presets", "hardware", "h200"}).output);
   require_failure({"presets", "modles"}, 2, {"modles", "models, hardware or software"});
   require_failure({"presets", "models", "gpt2-124"}, 2, {"gpt2-124m"});
 }
@@ -23,6 +24,7 @@ TEST_CASE("schema is JSON Schema, or explains a key", "[cli]") {
   const ProcessResult key = run_dtcalc({"schema", "training.micro_batch"});
   CHECK_THAT(key.output, Catch::Matchers::ContainsSubstring("/training/micro_batch"));
   CHECK(run_dtcalc({"schema", "/training/micro_batch"}).output == key.output);
+  require_failure({"schema", "traning"}, 2, {"did you mean /training?"});
   require_failure({"schema", "training.micro_bach"}, 2, {"did you mean /training/micro_batch?"});
 }
 

@@ -16,6 +16,9 @@ TEST_CASE("wrong verbs and options name the nearest right one", "[cli]") {
   require_failure({"estimate", "--modle", "gpt2-124m"}, 2, {"--modle", "did you mean --model?"});
   require_failure({"estimate", "--modle=gpt2-124m"}, 2, {"did you mean --model?"});
   require_failure({"--jsno"}, 2, {"--jsno"});
+  require_failure({"help"}, 2, {"did you mean dtcalc --help?"});
+  require_failure({"--set", "a=b", "estimate"}, 2, {"--set", "write dtcalc estimate --set"});
+  require_failure({"estimate", "gpt2-124m"}, 3, {"did you mean --model gpt2-124m?"});
   require_failure(on_gpt2("estimate", {"--json", "--csv"}), 2, {"--csv"});
   require_failure({"estimate", "a.json", "b.json"}, 2, {"b.json", "one argument too many"});
   require_failure({"estimate", "--set"}, 2, {"--set"});
