@@ -63,7 +63,7 @@ TEST_CASE("a reader who has gone is no error", "[cli]") {
   }
 }
 
-TEST_CASE("-o writes the whole file or leaves the old one", "[cli][slow]") {
+TEST_CASE("an output file is written whole or left as it was", "[cli]") {
   const TemporaryFolder folder;
   const std::filesystem::path file = folder.path() / "out.txt", link = folder.path() / "link.txt";
   const std::string printed = run_dtcalc(on_gpt2("estimate")).output;
