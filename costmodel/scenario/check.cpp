@@ -184,6 +184,73 @@ void check_training(Checks& checks, const Scenario& s) {
   check_size(checks, m, "/training/micro_batch", t.micro_batch, t.sequence);
 }
 
+/// Whether the layout cuts every size evenly, and the devices of the cluster are all used.
+void check_parallel(Checks& checks, const Scenario& s) {
+  const Training& t = s.training;
+  const Parallel& p = t.parallel;
+  const Model& m = s.model;
+  const auto cuts = [&](std::string_view key, std::int64_t ways, std::string_view size_key, std::string_view size_name,
+                        std::int64_t size) {
+    checks.require(size % ways == 0, {key, size_key}, text(ways),
+                   fmt::format("does not divide {} ({})", size_name, size), "use " + divisors(size));
+  };
+  constexpr std::string_view tensor = "/training/parallel/tensor", context = "/training/parallel/context",
+                             pipeline = "/training/parallel/pipeline", chunks = "/training/parallel/virtual_stages",
+                             schedule = "/training/parallel/schedule";
+  cuts(tensor, p.tensor, "/model/heads", "heads", m.heads);
+  cuts(tensor, p.tensor, "/model/mlp_size", "mlp_size", m.mlp_size);
+  checks.require(p.tensor % m.kv_heads == 0 || m.kv_heads % p.tensor == 0, {tensor, "/model/kv_heads"}, text(p.tensor),
+                 fmt::format("neither divides kv_heads ({}) nor is a multiple of it", m.kv_heads),
+                 "use " + divisors(m.kv_heads) + ", or a multiple that divides heads");
+  checks.require(p.tensor == 1 || m.qk_norm != QkNorm::full, {tensor, "/model/qk_norm"}, text(p.tensor),
+                 "needs a collective inside a norm over all heads, which is not modelled", "use 1 or qk_norm per_head");
+  checks.require(p.sequence || !p.save_full_inputs,
+                 {"/training/parallel/save_full_inputs", "/training/parallel/sequence"}, "true",
+                 "has no meaning without sequence parallelism", "set it to false or sequence to true");
+  checks.require(!p.sequence || p.tensor > 1, {"/training/parallel/sequence", tensor}, "true",
+                 "has no meaning with one tensor-parallel device", "set it to false or raise tensor");
+  const std::int64_t parts = p.context * (p.context > 1 && p.context_sharding == ContextSharding::zigzag ? 2 : 1);
+  checks.require(t.sequence % parts == 0, {context, "/training/sequence", "/training/parallel/context_sharding"},
+                 text(p.context),
+                 fmt::format("cuts the sequence of {} tokens into {} unequal parts", t.sequence, parts),
+                 "use " + divisors(t.sequence));
+  if (p.sequence)
+    checks.require(
+        t.sequence % (p.context * p.tensor) == 0, {"/training/parallel/sequence", tensor, context}, "true",
+        fmt::format("cuts the sequence of {} tokens into {} unequal parts", t.sequence, p.context * p.tensor),
+        "set it to false or change the layout");
+  checks.require(p.context == 1 || m.sliding_window == 0, {context, "/model/sliding_window"}, text(p.context),
+                 "with a sliding window is not modelled", "use 1");
+  checks.require(p.pipeline * p.virtual_stages <= m.layers, {pipeline, chunks, "/model/layers"}, text(p.pipeline),
+                 fmt::format("stages of {} chunks are more than the {} layers", p.virtual_stages, m.layers),
+                 fmt::format("use at most {}", std::max<std::int64_t>(1, m.layers / p.virtual_stages)));
+  checks.require((p.virtual_stages > 1) == (p.schedule == PipelineSchedule::interleaved), {chunks, schedule},
+                 text(p.virtual_stages), fmt::format("does not go with the {} schedule", name_of(p.schedule)),
+                 p.virtual_stages > 1 ? "use the interleaved schedule" : "use 2 or more, or the 1f1b schedule");
+  checks.require(p.virtual_stages == 1 || m.layers % (p.pipeline * p.virtual_stages) == 0,
+                 {chunks, pipeline, "/model/layers"}, text(p.virtual_stages),
+                 fmt::format("chunks on {} stages do not divide the {} layers", p.pipeline, m.layers),
+                 "use " + divisors(m.layers / std::max<std::int64_t>(1, p.pipeline)));
+  const std::int64_t all = devices(s.cluster), model_parallel = p.tensor * p.context * p.pipeline;
+  checks.require(all % model_parallel == 0, {tensor, context, pipeline, "/cluster/nodes", "/cluster/devices_per_node"},
+                 text(p.tensor),
+                 fmt::format("x context {} x pipeline {} = {} devices per replica do not divide the cluster's {}",
+                             p.context, p.pipeline, model_parallel, all),
+                 fmt::format("give a cluster of a multiple of {} devices", model_parallel));
+  if (all % model_parallel != 0) return;
+  const std::int64_t replicas = data_parallel(s);
+  checks.require(
+      t.global_batch % (t.micro_batch * replicas) == 0,
+      {"/training/global_batch", "/training/micro_batch", "/cluster", tensor, context, pipeline}, text(t.global_batch),
+      fmt::format("is not a multiple of micro_batch ({}) x data-parallel replicas ({})", t.micro_batch, replicas),
+      fmt::format("use a multiple of {}", t.micro_batch * replicas));
+  if (t.global_batch % (t.micro_batch * replicas) != 0) return;
+  checks.require(p.schedule != PipelineSchedule::interleaved || micro_batches(s) % p.pipeline == 0,
+                 {schedule, pipeline, "/training/global_batch"}, fmt::format("\"{}\"", name_of(p.schedule)),
+                 fmt::format("needs micro-batches ({}) in multiples of the stages ({})", micro_batches(s), p.pipeline),
+                 "change global_batch or micro_batch, or use the 1f1b schedule");
+}
+
 void check_inference(Checks& checks, const Scenario& s) {
   const Inference& i = s.inference;
   const Model& m = s.model;
@@ -216,7 +283,8 @@ void resolve(Scenario& scenario, const Given& given) {
   Training& training = scenario.training;
   if (training.sequence == 0)
     training.sequence = scenario.model.max_sequence > 0 ? scenario.model.max_sequence : unlimited_default;
-  if (training.global_batch == 0) training.global_batch = training.micro_batch;
+  if (training.global_batch == 0)
+    training.global_batch = training.micro_batch * std::max<std::int64_t>(1, data_parallel(scenario));
   Inference& inference = scenario.inference;
   if (const std::int64_t longest = scenario.model.max_sequence; longest > 1) {
     if (!given.pointers.contains("/inference/prompt_tokens"))
@@ -292,11 +360,10 @@ void check(const Scenario& s, const Given& given, std::vector<Error>& errors) {
   check(s.model, given, errors);
   check(s.hardware, given, errors);
   Checks checks(given, errors);
-  for (const auto& [pointer, devices] : {std::pair{"/cluster/nodes", s.cluster.nodes},
-                                         std::pair{"/cluster/devices_per_node", s.cluster.devices_per_node}})
-    checks.require(devices == 1, {pointer}, text(devices),
-                   "is more than one device: layouts over several are not modelled", "use 1");
-  if (s.has_training) check_training(checks, s);
+  if (s.has_training) {
+    check_training(checks, s);
+    check_parallel(checks, s);
+  }
   if (s.has_inference) check_inference(checks, s);
 }
 

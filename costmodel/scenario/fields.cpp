@@ -268,6 +268,12 @@ std::vector<Field> software_fields() {
                                            "Keys of a flash attention tile.", "", "tokens"),
       in<&S::software, &W::flash_skips_masked_tiles>("/software/flash_skips_masked_tiles",
                                                      "Flash attention skips tiles that the mask empties."),
+      in<&S::software, &W::overlap_gradient_reduction>(
+          "/software/overlap_gradient_reduction",
+          "Whether gradients are reduced over data-parallel devices while the backward pass still runs."),
+      in<&S::software, &W::overlap_parameter_gather>(
+          "/software/overlap_parameter_gather",
+          "Whether ZeRO's sharded parameters are gathered while other layers compute."),
       in<&S::software, &W::alignment_bytes>("/software/alignment_bytes", positive(1 << 21),
                                             "Every buffer starts at a multiple of it; rounds memory up.", "", "bytes"),
       in<&S::software, &W::launch_overhead>("/software/launch_overhead_s", count(max_seconds),
@@ -279,6 +285,7 @@ std::vector<Field> run_fields() {
   using S = Scenario;
   using C = Cluster;
   using T = Training;
+  using P = Parallel;
   using I = Inference;
   return {
       in<&S::cluster, &C::nodes>("/cluster/nodes", positive(1e6), "Machines of the cluster."),
@@ -300,6 +307,32 @@ std::vector<Field> run_fields() {
                                       "adamw two."),
       in<&S::training, &T::causal_flop>(
           "/training/causal_flop", "Convention for model FLOPs of causal attention: the full square or half of it."),
+      in<&S::training, &T::parallel, &P::tensor>(
+          "/training/parallel/tensor", positive(1e6),
+          "Devices that share the matrices of every block [T]; divides heads and mlp_size."),
+      in<&S::training, &T::parallel, &P::sequence>(
+          "/training/parallel/sequence",
+          "Sequence parallelism: the tensor-parallel devices share the residual stream, norms and dropout as well."),
+      in<&S::training, &T::parallel, &P::save_full_inputs>(
+          "/training/parallel/save_full_inputs",
+          "With sequence: keep the gathered inputs of matrix products for the backward pass, more memory, less "
+          "communication."),
+      in<&S::training, &T::parallel, &P::context>("/training/parallel/context", positive(1e6),
+                                                  "Devices of a ring that share every sequence [R]."),
+      in<&S::training, &T::parallel, &P::context_sharding>(
+          "/training/parallel/context_sharding",
+          "Which positions a device of the ring holds; decides how evenly the causal work is spread."),
+      in<&S::training, &T::parallel, &P::pipeline>("/training/parallel/pipeline", positive(max_layers),
+                                                   "Stages that the layers are cut into [P]."),
+      in<&S::training, &T::parallel, &P::virtual_stages>(
+          "/training/parallel/virtual_stages", positive(max_layers),
+          "Chunks of layers per stage [v]: a smaller bubble, more transfers; above 1 needs the interleaved schedule."),
+      in<&S::training, &T::parallel, &P::schedule>("/training/parallel/schedule",
+                                                   "Order of forward and backward passes of a pipeline."),
+      in<&S::training, &T::parallel, &P::zero>(
+          "/training/parallel/zero", count(3),
+          "ZeRO stage: data-parallel devices share 1 the optimizer's state, 2 also "
+          "the gradients, 3 also the parameters."),
       word<&S::training, &T::frozen>("/training/frozen", parameter_groups,
                                      "Parameters that are not trained: no gradient, no optimizer state."),
       in<&S::training, &T::steps>("/training/steps", positive(1e9), "Optimizer steps of a run.", "", "steps"),

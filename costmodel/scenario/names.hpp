@@ -96,6 +96,16 @@ struct EnumNames<AttentionKernel> {
   static constexpr std::array<std::string_view, 3> list{"automatic", "naive", "flash"};
 };
 template <>
+struct EnumNames<PipelineSchedule> {
+  static constexpr auto last = PipelineSchedule::zero_bubble;
+  static constexpr std::array<std::string_view, 4> list{"gpipe", "1f1b", "interleaved", "zero_bubble"};
+};
+template <>
+struct EnumNames<ContextSharding> {
+  static constexpr auto last = ContextSharding::zigzag;
+  static constexpr std::array<std::string_view, 3> list{"naive", "striped", "zigzag"};
+};
+template <>
 struct EnumNames<Optimizer> {
   static constexpr auto last = Optimizer::adamw;
   static constexpr std::array<std::string_view, 3> list{"sgd", "momentum", "adamw"};

@@ -128,6 +128,21 @@ struct Cluster {
   std::int64_t devices_per_node = 1;
 };
 
+/// How the devices of the cluster share a training step (Sec. 7). What tensor, context and pipeline leave over is data
+/// parallel: `data_parallel`.
+struct Parallel {
+  std::int64_t tensor = 1;        ///< [T] devices that share every block's matrices
+  bool sequence = false;          ///< residual stream, norms and dropout are sharded over them too (7.3)
+  bool save_full_inputs = false;  ///< with `sequence`: keep gathered inputs instead of gathering them again (E32)
+  std::int64_t context = 1;       ///< [R] devices of a ring that share every sequence (7.4)
+  ContextSharding context_sharding = ContextSharding::zigzag;
+  std::int64_t pipeline = 1;        ///< [P] stages (7.5)
+  std::int64_t virtual_stages = 1;  ///< [v] chunks of layers per stage
+  PipelineSchedule schedule = PipelineSchedule::one_f_one_b;
+  std::int64_t zero =
+      0;  ///< ZeRO stage: shards over data ranks of 1 optimizer state, 2 and gradients, 3 and parameters
+};
+
 struct Training {
   std::int64_t sequence = 0;      ///< [S]; 0 means the model's max_sequence (2048 if it has none)
   std::int64_t micro_batch = 1;   ///< [B] sequences in one forward pass
@@ -136,6 +151,7 @@ struct Training {
   Recompute recompute = Recompute::none;
   Optimizer optimizer = Optimizer::adamw;
   CausalFlop causal_flop = CausalFlop::full;
+  Parallel parallel;
   std::vector<std::string> frozen;  ///< parameters that are not trained: query, key, value, output, up, gate, down,
                                     ///< norm, embedding, position, head
   // The run itself (dtcalc run train); a prediction of one step does not depend on them.
@@ -178,8 +194,10 @@ struct Software {
       true;  ///< recomputation replays the whole segment (torch.utils.checkpoint), not only what is needed
   std::int64_t flash_query_tile = 64, flash_key_tile = 64;
   bool flash_skips_masked_tiles = true;
-  std::int64_t alignment_bytes = 1;  ///< every buffer starts at a multiple of it
-  Seconds launch_overhead{0};        ///< host cost of a kernel that this stack adds to the device's own
+  bool overlap_gradient_reduction = false;  ///< gradients are reduced over data ranks during the backward pass
+  bool overlap_parameter_gather = false;    ///< ZeRO's parameters are gathered while other layers compute
+  std::int64_t alignment_bytes = 1;         ///< every buffer starts at a multiple of it
+  Seconds launch_overhead{0};               ///< host cost of a kernel that this stack adds to the device's own
 };
 
 struct Scenario {
@@ -193,6 +211,18 @@ struct Scenario {
   bool has_inference = false;
   AttentionKernel attention = AttentionKernel::automatic;
 };
+
+/// Devices of the cluster.
+inline std::int64_t devices(const Cluster& cluster) { return cluster.nodes * cluster.devices_per_node; }
+/// Replicas of the model [N_d]: the devices that tensor, context and pipeline parallelism leave over.
+inline std::int64_t data_parallel(const Scenario& scenario) {
+  const Parallel& p = scenario.training.parallel;
+  return devices(scenario.cluster) / (p.tensor * p.context * p.pipeline);
+}
+/// Micro-batches that one replica runs in a step [m].
+inline std::int64_t micro_batches(const Scenario& scenario) {
+  return scenario.training.global_batch / (scenario.training.micro_batch * data_parallel(scenario));
+}
 
 /// Rows of the position table (OPT's has two more than positions).
 inline std::int64_t position_rows(const Model& model) {

@@ -64,6 +64,15 @@ enum class AttentionKernel : std::uint8_t { automatic, naive, flash };
 enum class Optimizer : std::uint8_t { sgd, momentum, adamw };
 /// Convention for the model FLOPs of causal attention: the full S x S square (as [5], PaLM and the notes) or S(S+1)/2.
 enum class CausalFlop : std::uint8_t { full, half };
+/// Order in which a stage runs the forward and backward passes of its micro-batches (7.5).
+///   gpipe        all forward, then all backward
+///   one_f_one_b  after the warm-up one forward, one backward (PipeDream-flush)
+///   interleaved  1F1B over several chunks of layers per stage (Narayanan et al. 2021)
+///   zero_bubble  1F1B with the weight gradients moved into the bubble (ZB-H1, Qi et al. 2023)
+enum class PipelineSchedule : std::uint8_t { gpipe, one_f_one_b, interleaved, zero_bubble };
+/// Which positions a rank of the context ring holds (7.4.1, E10, E47): consecutive ones, every R-th, or the r-th chunk
+/// of 2R from either end.
+enum class ContextSharding : std::uint8_t { naive, striped, zigzag };
 /// Where a figure of a hardware profile comes from.
 enum class Origin : std::uint8_t { datasheet, analytic, calibrated, measured };
 
