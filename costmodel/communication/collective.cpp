@@ -30,7 +30,7 @@ struct Shape {
   const Fabric& fabric;
 };
 
-Shape shape_of(Group group, const Fabric& fabric) {
+Shape shape_of(RankGroup group, const Fabric& fabric) {
   const std::int64_t per_node = std::min(group.per_node, group.ways), nodes = group.ways / per_node;
   const auto n = static_cast<double>(group.ways), g = static_cast<double>(per_node), m = static_cast<double>(nodes);
   const double inner = levels(per_node) * fabric.link_latency, outer = levels(nodes) * fabric.nic_latency;
@@ -140,7 +140,7 @@ CollectiveCost by(Algorithm algorithm, Collective collective, double bytes, cons
 
 }  // namespace
 
-Group group_along(std::int64_t ways, std::int64_t stride, std::int64_t devices_per_node) {
+RankGroup group_along(std::int64_t ways, std::int64_t stride, std::int64_t devices_per_node) {
   // Groups start at multiples of ways * stride, so the greatest common divisor with the node is what always stays in.
   const std::int64_t together = std::max<std::int64_t>(1, std::gcd(ways * stride, devices_per_node) / stride);
   return {ways, std::gcd(ways, together)};
@@ -167,7 +167,7 @@ double ring_sent_bytes(Collective collective, double bytes, std::int64_t ways) {
   return 0;
 }
 
-CollectiveCost collective_cost(Collective collective, double bytes, Group group, const Fabric& fabric,
+CollectiveCost collective_cost(Collective collective, double bytes, RankGroup group, const Fabric& fabric,
                                Algorithm algorithm) {
   if (group.ways <= 1) return {};
   const Shape shape = shape_of(group, fabric);

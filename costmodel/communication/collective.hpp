@@ -36,14 +36,14 @@ enum class Algorithm : std::uint8_t {
 };
 
 /// Ranks of one collective. `per_node` of them share a node: it divides `ways` or is at least `ways`.
-struct Group {
+struct RankGroup {
   std::int64_t ways = 1;
   std::int64_t per_node = 1;
 };
 
 /// The group of `ways` ranks that are `stride` devices apart, for nodes of `devices_per_node`. Where some groups of the
 /// axis straddle nodes more than others, the worst.
-Group group_along(std::int64_t ways, std::int64_t stride, std::int64_t devices_per_node);
+RankGroup group_along(std::int64_t ways, std::int64_t stride, std::int64_t devices_per_node);
 
 /// What collectives need of a machine. Rates are achievable bytes per second, one way, per device; 0: no such link.
 struct Fabric {
@@ -67,7 +67,7 @@ struct CollectiveCost {
 /// `bytes` is M. A group of one costs nothing. The link or NIC that the group needs has a rate above 0. Gather,
 /// scatter, all-to-all and send go straight from rank to rank whatever `algorithm` says; where a collective lacks the
 /// named algorithm, the ring is taken.
-CollectiveCost collective_cost(Collective collective, double bytes, Group group, const Fabric& fabric,
+CollectiveCost collective_cost(Collective collective, double bytes, RankGroup group, const Fabric& fabric,
                                Algorithm algorithm = Algorithm::automatic);
 
 /// Bytes that a ring (or a direct exchange) sends: App. B in terms of M. The least of any algorithm without a switch

@@ -123,7 +123,7 @@ TEST_CASE("a two-level all-reduce is its parts inside and between nodes, and sen
           "[communication]") {
   const Fabric fabric = dgx();
   for (const double bytes : {1e4, 1e6, 1e9}) {
-    const Group group{32, 8};
+    const RankGroup group{32, 8};
     const CollectiveCost whole = collective_cost(Collective::all_reduce, bytes, group, fabric, Algorithm::hierarchical);
     const double scatter =
         collective_cost(Collective::reduce_scatter, bytes, {8, 8}, fabric, Algorithm::ring).seconds - fabric.overhead;
@@ -154,7 +154,7 @@ TEST_CASE("a group of one device communicates nothing", "[communication]") {
 TEST_CASE("a collective is never faster with more bytes, slower links or longer latencies", "[communication]") {
   for (const Collective collective : all)
     for (const Algorithm algorithm : algorithms)
-      for (const Group group : {Group{2, 2}, Group{2, 1}, Group{8, 8}, Group{16, 8}, Group{64, 1}, Group{64, 2}}) {
+      for (const RankGroup group : {RankGroup{2, 2}, RankGroup{2, 1}, RankGroup{8, 8}, RankGroup{16, 8}, RankGroup{64, 1}, RankGroup{64, 2}}) {
         CAPTURE(static_cast<int>(collective), static_cast<int>(algorithm), group.ways, group.per_node);
         const auto time = [&](const Fabric& fabric, double bytes) {
           const double seconds = collective_cost(collective, bytes, group, fabric, algorithm).seconds;
@@ -196,7 +196,7 @@ TEST_CASE("a group that spans nodes is never faster than one inside a node", "[c
 
 TEST_CASE("the fastest algorithm is taken: trees for short messages, rings for long ones", "[communication]") {
   for (const Fabric& fabric : {dgx(), with_switch()})
-    for (const Group group : {Group{8, 8}, Group{64, 8}, Group{32, 1}})
+    for (const RankGroup group : {RankGroup{8, 8}, RankGroup{64, 8}, RankGroup{32, 1}})
       for (double bytes = 1; bytes < 1e12; bytes *= 4) {
         double least = std::numeric_limits<double>::infinity();
         for (const Algorithm algorithm : algorithms)
@@ -251,7 +251,7 @@ TEST_CASE("ranks that are far apart share a node with fewer of their group", "[c
             nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
             worst_nodes = std::max(worst_nodes, static_cast<std::int64_t>(nodes.size()));
           }
-        const Group group = group_along(ways, stride, devices);
+        const RankGroup group = group_along(ways, stride, devices);
         CAPTURE(devices, stride, ways, worst_nodes);
         REQUIRE(ways % group.per_node == 0);
         REQUIRE(ways / group.per_node >= worst_nodes);
