@@ -76,7 +76,7 @@ void placement(benchmark::State& state) {
   const Structure& structure = cached_structure(chosen);
   const Sizes s = sizes_of(scenario, true);
   std::array<std::int64_t, kMaxExtents> values;
-  evaluate_extents(structure, s, values);
+  evaluate_extents(structure, s.symbol, values);
   MemoryPlan plan;
   measure(state, [&] {
     plan_memory(structure, s, values.data(), plan);

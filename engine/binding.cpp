@@ -6,7 +6,7 @@ namespace dtcalc {
 namespace {
 
 void bind(Binding& b, const Model& model) {
-  evaluate_extents(*b.structure, b.sizes, b.values);
+  evaluate_extents(*b.structure, b.sizes.symbol, b.values);
   plan_memory(*b.structure, b.sizes, b.values.data(), b.plan);
   b.layers = model.layers;
   std::int64_t elements = 0, slots = 0;

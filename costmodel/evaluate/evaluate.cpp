@@ -3,77 +3,153 @@
 #include <algorithm>
 #include <cassert>
 
+#include "costmodel/evaluate/traffic.hpp"
+
 namespace dtcalc {
 namespace {
 
-using Values = std::array<std::int64_t, kMaxExtents>;
+constexpr std::int64_t kMaxStages = 1024;
 
-class Evaluation {
+/// Puts segments together to stages and a step.
+class Combination {
  public:
-  Evaluation(const Structure& structure, const Sizes& sizes, Details* details)
-      : structure_(structure), sizes_(sizes), details_(details) {
-    assert(structure.extents.size() <= kMaxExtents && structure.blocks.size() <= kMaxBlockKinds);
+  Combination(const Structure& structure, const Sizes& sizes, const Segments& segments, MemoryPlan& plan,
+              Details* details)
+      : structure_(structure),
+        sizes_(sizes),
+        layout_(sizes.layout),
+        segments_(segments),
+        plan_(plan),
+        details_(details),
+        kinds_(static_cast<int>(structure.blocks.size())) {
+    assert(layout_.pipeline <= kMaxStages);
   }
 
   Totals run() {
-    evaluate_extents(structure_, sizes_, values_);
-    const int kinds = static_cast<int>(structure_.blocks.size());
-    for_segments([&](const LoweredSegment& s, int index, std::int64_t repeat) { count(s, index, repeat); });
-    plan_memory(structure_, sizes_, values_.data(), details_ ? details_->plan : plan_);
-    ledger(details_ ? details_->plan : plan_, kinds);
-    for_segments([&](const LoweredSegment& s, int index, std::int64_t repeat) {
-      costs(s.forward, index, repeat * sizes_.micro_batches);
-      costs(s.backward, index, repeat * sizes_.micro_batches);
-      model_flop(s, repeat * sizes_.micro_batches);
-    });
-    if (structure_.choices.training) optimizer();
-    finish();
+    totals_.devices = layout_.tensor * layout_.context * layout_.data * layout_.pipeline;
+    model();
+    stages();
+    ledger();
+    time();
     return totals_;
   }
 
  private:
-  template <class F>
-  void for_segments(F&& f) {
-    const int kinds = static_cast<int>(structure_.blocks.size());
-    f(structure_.prologue, 0, 1);
-    for (int k = 0; k < kinds; ++k) f(structure_.blocks[k], 1 + k, sizes_.layers[k]);
-    f(structure_.epilogue, 1 + kinds, 1);
+  bool is_block(int i) const { return i >= 1 && i <= kinds_; }
+  /// How often segment i runs for one micro-batch on a stage.
+  std::int64_t repeat(const StageShape& shape, int i) const {
+    return is_block(i) ? shape.layers[i - 1] : i == 0 ? shape.prologue : shape.epilogue;
   }
-
+  std::int64_t symbol(Symbol s) const { return sizes_.symbol[static_cast<int>(s)]; }
   int half(Width width) const { return sizes_.half_bytes[static_cast<int>(width)]; }
 
-  void count(const LoweredSegment& s, int index, std::int64_t repeat) {
-    std::int64_t all = 0, trained = 0, embedding = 0;
-    for (const ParameterTensor& p : s.parameters) {
-      if (p.tied) continue;
-      const std::int64_t n = values_[p.extent];
-      all += n;
-      if (p.trained) trained += n;
-      if (p.embedding) embedding += n;
-    }
-    const bool block = index >= 1 && index <= static_cast<int>(structure_.blocks.size());
-    if (block) totals_.parameters_per_layer = Parameters(all);
-    totals_.parameters += Parameters(all * repeat);
-    totals_.trained_parameters += Parameters(trained * repeat);
-    totals_.embedding_parameters += Parameters(embedding * repeat);
-    for (const SavedTensor& saved : s.saved) {
-      const std::int64_t bytes = bytes_of(values_[saved.extent], half(saved.width));
-      totals_.saved_bytes += Bytes(bytes * repeat);
-      if (details_) details_->saved.push_back({&s.tensors[saved.tensor], index, repeat, Bytes(bytes)});
+  /// Parameters and model FLOPs of the whole model.
+  void model() {
+    const double runs = static_cast<double>(sizes_.micro_batches * layout_.data);
+    for (int i = 0; i < kinds_ + 2; ++i) {
+      const SegmentCost& cost = segments_.cost[i];
+      const std::int64_t repeats = is_block(i) ? sizes_.layers[i - 1] : 1;
+      if (is_block(i) && repeats > 0) totals_.parameters_per_layer = Parameters(cost.whole_parameters);
+      totals_.parameters += Parameters(cost.whole_parameters * repeats);
+      totals_.trained_parameters += Parameters(cost.whole_trained * repeats);
+      totals_.embedding_parameters += Parameters(cost.whole_embedding * repeats);
+      totals_.forward_flop += Flop(cost.forward_flop * runs * static_cast<double>(repeats));
+      totals_.backward_flop += Flop(cost.backward_flop * runs * static_cast<double>(repeats));
+      if (!details_) continue;
+      const LoweredSegment& s = segment_of(structure_, i);
+      for (const SavedTensor& saved : s.saved)
+        details_->saved.push_back(
+            {&s.tensors[saved.tensor], i, repeats, Bytes(bytes_of(segments_.values[saved.extent], half(saved.width)))});
     }
   }
 
-  void ledger(const MemoryPlan& plan, int kinds) {
-    const std::int64_t n = totals_.parameters.value(), trained = totals_.trained_parameters.value();
-    totals_.parameters_bytes = Bytes(bytes_of(n, sizes_.state.weight));
-    totals_.gradients_bytes = Bytes(bytes_of(trained, sizes_.state.gradient));
-    totals_.optimizer_bytes =
-        Bytes(bytes_of(trained, sizes_.state.master) + sizes_.state.moments * bytes_of(trained, sizes_.state.moment));
-    for (int i = 0; i < kinds + 2; ++i) {
-      if (plan.segment[i].forward_bytes == plan.scratch_bytes) totals_.peak = {i, false};
-      if (plan.segment[i].backward_bytes == plan.scratch_bytes) totals_.peak = {i, true};
+  /// Memory and time of every stage. Stages of equal shape differ in live micro-batches only, fewest on the later ones.
+  void stages() {
+    std::int64_t most = -1;
+    double slowest = -1;
+    StageShape before;
+    StageSeconds seconds;
+    for (std::int64_t stage = 0; stage < layout_.pipeline; ++stage) {
+      const StageShape shape = stage_shape(layout_, stage);
+      if (stage > 0 && shape == before && !details_) {
+        stage_seconds_[stage] = seconds;
+        continue;
+      }
+      before = shape;
+      plan_stage(structure_, sizes_, shape, stage, plan_);
+      if (plan_.total > most) most = plan_.total, totals_.peak.stage = stage;
+      seconds = {};
+      for (int i = 0; i < kinds_ + 2; ++i) {
+        const double n = static_cast<double>(repeat(shape, i));
+        seconds.forward += n * segments_.cost[i].seconds.forward;
+        seconds.backward_input += n * segments_.cost[i].seconds.backward_input;
+        seconds.backward_weight += n * segments_.cost[i].seconds.backward_weight;
+      }
+      stage_seconds_[stage] = seconds;
+      const double sum = seconds.forward + seconds.backward_input + seconds.backward_weight;
+      if (sum > slowest) slowest = sum, totals_.stage = stage;
+      if (details_) record_stage(shape, stage, seconds);
     }
-    const LoweredSegment& peak = segment(totals_.peak.segment, kinds);
+  }
+
+  void record_stage(const StageShape& shape, std::int64_t stage, const StageSeconds& seconds) {
+    StageItem item;
+    item.shape = shape;
+    item.seconds = seconds;
+    item.persistent = Bytes(plan_.tokens);
+    item.live = live_chunks(layout_.schedule, layout_.pipeline, layout_.chunks, sizes_.micro_batches, stage);
+    item.slot = Bytes(item.live > 0 ? plan_.slot_bytes / item.live : 0);
+    item.total = Bytes(plan_.total);
+    const StateTraffic states = state_traffic(local_parameters(shape), local_trained(shape), sizes_, seconds);
+    item.reduction_s = states.reduction_s;
+    item.optimizer_s = optimizer_seconds(shape);
+    details_->stages.push_back(item);
+  }
+
+  std::int64_t local_parameters(const StageShape& shape) const {
+    std::int64_t n = 0;
+    for (int i = 0; i < kinds_ + 2; ++i)
+      n += repeat(shape, i) * (segments_.cost[i].parameters + (layout_.pipeline > 1 ? segments_.cost[i].tied : 0));
+    return n;
+  }
+  std::int64_t local_trained(const StageShape& shape) const {
+    std::int64_t n = 0;
+    for (int i = 0; i < kinds_ + 2; ++i)
+      n += repeat(shape, i) * (segments_.cost[i].trained + (layout_.pipeline > 1 ? segments_.cost[i].tied_trained : 0));
+    return n;
+  }
+  std::int64_t shard_of(std::int64_t n, int stage_of_zero) const {
+    const std::int64_t ranks = layout_.zero >= stage_of_zero ? layout_.replicas_of_states() : 1;
+    return (n + ranks - 1) / ranks;
+  }
+
+  /// The categories on the stage where memory peaks.
+  void ledger() {
+    const StageShape shape = stage_shape(layout_, totals_.peak.stage);
+    plan_stage(structure_, sizes_, shape, totals_.peak.stage, plan_);
+    const std::int64_t n = local_parameters(shape), trained = local_trained(shape);
+    totals_.parameters_per_device = Parameters(n);
+    totals_.parameters_bytes = Bytes(bytes_of(shard_of(n, 3), sizes_.state.weight));
+    totals_.gradients_bytes = Bytes(bytes_of(shard_of(trained, 2), sizes_.state.gradient));
+    const std::int64_t owned = shard_of(trained, 1);
+    totals_.optimizer_bytes =
+        Bytes(bytes_of(owned, sizes_.state.master) + sizes_.state.moments * bytes_of(owned, sizes_.state.moment));
+    std::int64_t saved = 0;
+    for (int i = 0; i < kinds_ + 2; ++i) {
+      if (repeat(shape, i) == 0) continue;
+      saved += repeat(shape, i) * segments_.cost[i].saved_bytes;
+      if (plan_.segment[i].forward_bytes == plan_.scratch_bytes)
+        totals_.peak.segment = i, totals_.peak.backward = false;
+      if (plan_.segment[i].backward_bytes == plan_.scratch_bytes)
+        totals_.peak.segment = i, totals_.peak.backward = true;
+    }
+    if (layout_.pipeline > 1)
+      saved =
+          saved *
+          live_chunks(layout_.schedule, layout_.pipeline, layout_.chunks, sizes_.micro_batches, totals_.peak.stage) /
+          layout_.chunks;
+    totals_.saved_bytes = Bytes(saved);
+    const LoweredSegment& peak = segment_of(structure_, totals_.peak.segment);
     const Program& program = totals_.peak.backward ? peak.backward : peak.forward;
     // The composition at the kernel of that program where most bytes are alive.
     std::int64_t most = 0, logits = 0;
@@ -81,107 +157,160 @@ class Evaluation {
       std::int64_t alive = 0, of_logits = 0;
       for (const Buffer& b : program.scratch) {
         if (b.first > k || b.last < k) continue;
-        const std::int64_t bytes = bytes_of(values_[b.extent], half(b.width));
+        const std::int64_t bytes = bytes_of(segments_.values[b.extent], half(b.width));
         alive += bytes;
         if (b.width == Width::logits) of_logits += bytes;
       }
       if (alive > most) most = alive, logits = of_logits;
     }
-    const std::int64_t rows = symbol(Symbol::batch) * symbol(Symbol::query);
-    const std::int64_t stream = rows * symbol(Symbol::hidden);
+    const std::int64_t stream = symbol(Symbol::batch) * symbol(Symbol::shard) * symbol(Symbol::hidden);
     const std::int64_t boundary = (structure_.residual_boundary ? bytes_of(stream, half(Width::stream)) : 0) +
                                   (structure_.delta_boundary ? bytes_of(stream, half(Width::activation)) : 0) +
                                   (structure_.gradient_boundary ? bytes_of(stream, half(Width::stream)) : 0);
     totals_.logits_bytes = Bytes(logits);
     totals_.activations_bytes = totals_.saved_bytes + Bytes(boundary + most - logits);
-    totals_.total = Bytes(plan.total);
+    totals_.total = Bytes(plan_.total);
     totals_.workspace_bytes = totals_.total - totals_.parameters_bytes - totals_.gradients_bytes -
                               totals_.optimizer_bytes - totals_.activations_bytes - totals_.logits_bytes;
   }
 
-  const LoweredSegment& segment(int index, int kinds) const {
-    return index == 0 ? structure_.prologue : index <= kinds ? structure_.blocks[index - 1] : structure_.epilogue;
-  }
-  std::int64_t symbol(Symbol s) const { return sizes_.symbol[static_cast<int>(s)]; }
-
-  void model_flop(const LoweredSegment& s, std::int64_t repeat) {
-    double forward = 0, backward = 0;
-    for (const ModelFlop& f : s.model_flop) (f.backward ? backward : forward) += static_cast<double>(values_[f.extent]);
-    totals_.forward_flop += Flop(forward * static_cast<double>(repeat));
-    totals_.backward_flop += Flop(backward * static_cast<double>(repeat));
-  }
-
-  void costs(const Program& program, int segment_index, std::int64_t repeat) {
-    std::size_t k = 0;
-    for (std::size_t g = 0; g < program.groups.size(); ++g) {
-      GroupItem item{&program.groups[g], segment_index, repeat, 0, 0, 0, 0, 0, Bound::compute};
-      double longest = -1;
-      for (; k < program.kernels.size() && program.kernels[k].group == g; ++k) {
-        const KernelCost cost = kernel_cost(program.kernels[k], program, sizes_, values_.data());
-        item.flop += static_cast<double>(cost.flop);
-        item.read_bytes += static_cast<double>(cost.read_bytes);
-        item.written_bytes += static_cast<double>(cost.written_bytes);
-        item.seconds += cost.seconds;
-        if (cost.seconds > longest) longest = cost.seconds, item.bound = cost.bound;
-        ++item.kernels;
+  /// The step: every group on the slowest stage, what the schedule adds, the optimizer and the data ranks' traffic.
+  void time() {
+    const StageShape shape = stage_shape(layout_, totals_.stage);
+    const double micro_batches = static_cast<double>(sizes_.micro_batches);
+    for (int i = 0; i < segments_.group_count; ++i) {
+      GroupItem item = segments_.groups[i];
+      item.count = repeat(shape, item.segment) * sizes_.micro_batches;
+      add(item, item.bound == Bound::communication && item.kernels == 0 ? totals_.exposed : totals_.compute);
+    }
+    executed_flop();
+    for (int i = 0; i < kinds_ + 2; ++i)
+      for (int a = 0; a < kAxes; ++a) {
+        const double runs = static_cast<double>(repeat(shape, i)) * micro_batches;
+        totals_.traffic[a].sent_bytes += segments_.cost[i].traffic[a].sent_bytes * runs;
+        totals_.traffic[a].exposed += segments_.cost[i].traffic[a].exposed * runs;
       }
-      add(item, totals_.compute);
+    if (layout_.pipeline > 1) pipeline();
+    if (structure_.choices.training) optimizer(shape);
+    totals_.model_flop = totals_.forward_flop + totals_.backward_flop;
+    totals_.step = totals_.compute + totals_.exposed + totals_.bubble + totals_.optimizer + totals_.host;
+    totals_.tokens = Tokens(symbol(Symbol::batch) * sizes_.whole_symbol[static_cast<int>(Symbol::query)] *
+                            sizes_.micro_batches * layout_.data);
+    if (totals_.step.value() > 0) {  // (5.4) with E03
+      const double at_peak = sizes_.seconds_per_flop / static_cast<double>(totals_.devices);
+      totals_.mfu = totals_.model_flop.value() * at_peak / totals_.step.value();
+      totals_.hfu = totals_.hardware_flop.value() * at_peak / totals_.step.value();
     }
   }
 
-  /// Adds a group to the totals: the only place where time and executed FLOPs are summed.
+  /// Adds a group to the totals: the only place where time is summed.
   void add(GroupItem& item, Seconds& part) {
     const double count = static_cast<double>(item.count), launches = item.kernels * sizes_.launch_s;
     part += Seconds(item.seconds * count);
     totals_.host += Seconds(launches * count);
-    totals_.hardware_flop += Flop(item.flop * count);
-    if (item.group->phase == Phase::recompute) totals_.recompute_flop += Flop(item.flop * count);
     item.seconds += launches;
     if (details_) details_->groups.push_back(item);
   }
 
-  void optimizer() {
-    static const Group norm{Name::optimizer_norm, Phase::optimizer, {Name::optimizer_norm}};
-    static const Group update{Name::optimizer_update, Phase::optimizer, {Name::optimizer_update}};
-    const auto trained = static_cast<double>(totals_.trained_parameters.value());
-    const double gradient = trained * sizes_.state.gradient / 2;
-    const double state = trained * (sizes_.state.master + sizes_.state.moments * sizes_.state.moment) / 2;
-    const double weights = trained * sizes_.state.weight / 2;
-    const auto loop = [&](const Group& group, std::string_view law, double read, double written) {
-      GroupItem item{&group, 0, 1, 1, 0, read, written, (read + written) * sizes_.seconds_per_byte, Bound::memory};
-      const double measured =
-          sizes_.calibrated ? interpolated_loop(*sizes_.calibrated, law, totals_.trained_parameters.value()) : 0;
-      if (measured > 0) item.seconds = trained * measured, item.bound = Bound::measured;
-      add(item, totals_.optimizer);
-    };
-    if (structure_.choices.clip) loop(norm, "gradient_norm", gradient, 0);
-    // With a master copy the weights are only written; without one they are read too.
-    loop(update, structure_.choices.optimizer == Optimizer::adamw ? "optimizer.adamw" : "optimizer.sgd",
-         gradient + state + (sizes_.state.master ? 0 : weights), state + weights);
+  /// FLOPs that the kernels of all devices execute.
+  void executed_flop() {
+    const double replicas = static_cast<double>(sizes_.micro_batches * layout_.data * layout_.context * layout_.tensor);
+    for (int i = 0; i < segments_.group_count; ++i) {
+      const GroupItem& item = segments_.groups[i];
+      const double runs = static_cast<double>(is_block(item.segment) ? sizes_.layers[item.segment - 1] : 1) * replicas;
+      totals_.hardware_flop += Flop(item.flop * runs);
+      if (item.group->phase == Phase::recompute) totals_.recompute_flop += Flop(item.flop * runs);
+    }
   }
 
-  void finish() {
-    totals_.model_flop = totals_.forward_flop + totals_.backward_flop;
-    totals_.step = totals_.compute + totals_.optimizer + totals_.host;
-    totals_.tokens = Tokens(symbol(Symbol::batch) * symbol(Symbol::query) * sizes_.micro_batches);
-    if (totals_.step.value() > 0) {  // (5.4) with E03
-      totals_.mfu = totals_.model_flop.value() * sizes_.seconds_per_flop / totals_.step.value();
-      totals_.hfu = totals_.hardware_flop.value() * sizes_.seconds_per_flop / totals_.step.value();
-    }
+  void pipeline() {
+    const double bytes = static_cast<double>(
+        bytes_of(symbol(Symbol::batch) * symbol(Symbol::shard) * symbol(Symbol::hidden), half(Width::stream)));
+    const CollectiveCost transfer = collective_cost(Collective::send, bytes, layout_.pipeline_group, layout_.fabric);
+    const std::span<const StageSeconds> all(stage_seconds_.data(), static_cast<std::size_t>(layout_.pipeline));
+    const double step = step_bound(layout_.schedule, all, layout_.chunks, sizes_.micro_batches, transfer.seconds);
+    const StageSeconds& slowest = stage_seconds_[totals_.stage];
+    const double busy = (slowest.forward + slowest.backward_input + slowest.backward_weight) *
+                        static_cast<double>(sizes_.micro_batches);
+    totals_.bubble = Seconds(std::max(0.0, step - busy));
+    // A stage in the middle sends every chunk's output on and its input's gradient back (7.5).
+    totals_.traffic[static_cast<int>(Axis::pipeline)].sent_bytes +=
+        2 * bytes * static_cast<double>(sizes_.micro_batches * layout_.chunks);
+  }
+
+  struct OptimizerWork {
+    double read, written;
+  };
+  OptimizerWork optimizer_bytes(std::int64_t trained) const {
+    const auto n = static_cast<double>(shard_of(trained, 1));
+    const double gradient = n * sizes_.state.gradient / 2, weights = n * sizes_.state.weight / 2;
+    const double state = n * (sizes_.state.master + sizes_.state.moments * sizes_.state.moment) / 2;
+    // With a master copy the weights are only written; without one they are read too.
+    return {gradient + state + (sizes_.state.master ? 0 : weights), state + weights};
+  }
+  double optimizer_seconds(const StageShape& shape) const {
+    const std::int64_t trained = local_trained(shape);
+    const OptimizerWork w = optimizer_bytes(trained);
+    const double clip =
+        structure_.choices.clip ? loop_seconds("gradient_norm", shard_of(trained, 2), clip_bytes(trained), 0) : 0;
+    return clip + loop_seconds(optimizer_law(), shard_of(trained, 1), w.read, w.written);
+  }
+  double clip_bytes(std::int64_t trained) const {
+    return static_cast<double>(shard_of(trained, 2)) * sizes_.state.gradient / 2;
+  }
+  std::string_view optimizer_law() const {
+    return structure_.choices.optimizer == Optimizer::adamw ? "optimizer.adamw" : "optimizer.sgd";
+  }
+  double loop_seconds(std::string_view law, std::int64_t elements, double read, double written) const {
+    const double measured = sizes_.calibrated ? interpolated_loop(*sizes_.calibrated, law, elements) : 0;
+    return measured > 0 ? static_cast<double>(elements) * measured : (read + written) * sizes_.seconds_per_byte;
+  }
+
+  void optimizer(const StageShape& shape) {
+    static const Group norm{Name::optimizer_norm, Phase::optimizer, {Name::optimizer_norm}};
+    static const Group update{Name::optimizer_update, Phase::optimizer, {Name::optimizer_update}};
+    const std::int64_t trained = local_trained(shape);
+    const Bound bound = sizes_.calibrated ? Bound::measured : Bound::memory;
+    const auto loop = [&](const Group& group, std::string_view law, std::int64_t elements, double read,
+                          double written) {
+      GroupItem item{&group, 0, 1, 1, 0, read, written, loop_seconds(law, elements, read, written), bound};
+      add(item, totals_.optimizer);
+    };
+    if (structure_.choices.clip) loop(norm, "gradient_norm", shard_of(trained, 2), clip_bytes(trained), 0);
+    const OptimizerWork w = optimizer_bytes(trained);
+    loop(update, optimizer_law(), shard_of(trained, 1), w.read, w.written);
+
+    const StateTraffic states = state_traffic(local_parameters(shape), trained, sizes_, stage_seconds_[totals_.stage]);
+    AxisTraffic& data = totals_.traffic[static_cast<int>(Axis::data)];
+    data.sent_bytes += states.sent_bytes;
+    data.exposed += Seconds(states.exposed_s);
+    totals_.exposed += Seconds(states.exposed_s);
   }
 
   const Structure& structure_;
   const Sizes& sizes_;
+  const Layout& layout_;
+  const Segments& segments_;
+  MemoryPlan& plan_;
   Details* details_;
-  Values values_;
-  MemoryPlan plan_;
+  int kinds_;
+  std::array<StageSeconds, kMaxStages> stage_seconds_;
   Totals totals_;
 };
 
 }  // namespace
 
+Totals combine(const Structure& structure, const Sizes& sizes, const Segments& segments, MemoryPlan& plan,
+               Details* details) {
+  return Combination(structure, sizes, segments, plan, details).run();
+}
+
 Totals evaluate(const Structure& structure, const Sizes& sizes, Details* details) {
-  return Evaluation(structure, sizes, details).run();
+  Segments segments;
+  MemoryPlan local;
+  MemoryPlan& plan = details ? details->plan : local;
+  evaluate_segments(structure, sizes, segments, plan);
+  return combine(structure, sizes, segments, plan, details);
 }
 
 Totals evaluate(const Scenario& scenario, bool training, Details* details) {

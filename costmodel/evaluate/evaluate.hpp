@@ -6,13 +6,13 @@
 
 #include <vector>
 
-#include "costmodel/evaluate/law.hpp"
-#include "costmodel/evaluate/memory.hpp"
+#include "costmodel/evaluate/segments.hpp"
 
 namespace dtcalc {
 
-/// Where memory peaks: the program whose scratch is the largest.
+/// Where memory peaks: the stage that needs most, and there the program whose scratch is the largest.
 struct PeakInstant {
+  std::int64_t stage = 0;
   int segment = 0;  ///< index into MemoryPlan::segment
   bool backward = false;
 };
@@ -20,32 +20,26 @@ struct PeakInstant {
 struct Totals {
   // Counts of the whole model, exact.
   Parameters parameters{0}, embedding_parameters{0}, parameters_per_layer{0}, trained_parameters{0};
-  // Memory on the device. The categories are the composition at the peak and add up to `total`.
+  Parameters parameters_per_device{0};  ///< on the stage where memory peaks
+  // Memory on a device of the stage where it peaks. The categories are the composition there and add up to `total`.
   Bytes parameters_bytes{0}, gradients_bytes{0}, optimizer_bytes{0};
   Bytes activations_bytes{0};  ///< saved, handed over, scratch; without the logits
   Bytes logits_bytes{0};
-  Bytes workspace_bytes{0};  ///< token ids, kernels' workspace, alignment and what placement leaves free
+  Bytes workspace_bytes{0};  ///< token ids, kernels' workspace, buffers of communication, alignment and what placement
+                             ///< leaves free
   Bytes total{0};
-  Bytes saved_bytes{0};  ///< of all layers, between the forward and the backward pass, without alignment
+  Bytes saved_bytes{0};  ///< of all live layers, between the forward and the backward pass, without alignment
   PeakInstant peak;
-  // FLOPs of one optimizer step.
+  // FLOPs of one optimizer step, on all devices.
   Flop forward_flop{0}, backward_flop{0}, model_flop{0};  ///< model FLOPs by the scenario's convention
   Flop recompute_flop{0}, hardware_flop{0};               ///< executed by the kernels
-  // Time of one optimizer step.
-  Seconds compute{0}, optimizer{0}, host{0}, step{0};
+  // Time of one optimizer step, on the slowest stage; the parts add up to `step`.
+  Seconds compute{0}, optimizer{0}, host{0}, exposed{0}, bubble{0}, step{0};
+  std::int64_t stage = 0;  ///< the slowest
+  std::array<AxisTraffic, kAxes> traffic{};
+  std::int64_t devices = 1;
   double mfu = 0, hfu = 0;
   Tokens tokens{0};
-};
-
-/// One group of kernels in one segment, for all its repetitions in a step.
-struct GroupItem {
-  const Group* group;
-  int segment;                             ///< index into MemoryPlan::segment
-  std::int64_t count;                      ///< repetitions in a step
-  int kernels;                             ///< per repetition
-  double flop, read_bytes, written_bytes;  ///< per repetition
-  double seconds;                          ///< per repetition, with launches
-  Bound bound;                             ///< of its longest kernel
 };
 
 struct SavedItem {
@@ -55,8 +49,21 @@ struct SavedItem {
   Bytes bytes_per_layer;
 };
 
+/// One pipeline stage: for the simulator and for tables per stage.
+struct StageItem {
+  StageShape shape;
+  StageSeconds seconds;    ///< per micro-batch, with exposed communication inside blocks
+  Bytes persistent{0};     ///< parameters, gradients, optimizer
+  Bytes slot{0};           ///< saved for one micro-batch in one chunk
+  std::int64_t live = 1;   ///< chunks saved at once
+  Bytes total{0};          ///< at the stage's peak
+  double reduction_s = 0;  ///< of the gradients over data ranks, exposed or not
+  double optimizer_s = 0;
+};
+
 /// What a recorder collects; empty in the hot path.
 struct Details {
+  std::vector<StageItem> stages;
   std::vector<GroupItem> groups;
   std::vector<SavedItem> saved;
   MemoryPlan plan;
@@ -64,6 +71,11 @@ struct Details {
 
 /// The totals. `details`, when given, is filled by the same pass.
 Totals evaluate(const Structure& structure, const Sizes& sizes, Details* details = nullptr);
+
+/// The same from segments that evaluate_segments made with the same structure, micro-batch, tensor and context ranks;
+/// `plan` is theirs. Stages, schedule, data ranks and ZeRO may differ: the result is bitwise that of `evaluate`.
+Totals combine(const Structure& structure, const Sizes& sizes, const Segments& segments, MemoryPlan& plan,
+               Details* details = nullptr);
 
 /// Structure (cached), sizes and evaluation of a scenario's training step, or of its forward pass alone.
 Totals evaluate(const Scenario& scenario, bool training, Details* details = nullptr);

@@ -8,7 +8,7 @@
 
 namespace dtcalc {
 
-enum class Bound : std::uint8_t { compute, memory, measured };
+enum class Bound : std::uint8_t { compute, memory, measured, communication };
 
 struct KernelCost {
   std::int64_t flop = 0;

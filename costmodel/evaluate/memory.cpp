@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "costmodel/schedule/bound.hpp"
+
 namespace dtcalc {
 
 std::int64_t place(std::span<const Buffer> buffers, const std::int64_t* values, const Sizes& sizes,
@@ -43,9 +45,11 @@ void plan_segment(const LoweredSegment& s, const Sizes& sizes, const std::int64_
   // Parameters, gradients and moments share one element numbering, so its unit must align the narrowest of them.
   const std::int64_t unit = std::max<std::int64_t>(1, sizes.alignment / 2);
   std::int64_t elements = 0;
+  plan.tied_elements = 0;
   for (std::size_t i = 0; i < s.parameters.size(); ++i) {
     plan.parameter[i] = elements;
-    if (!s.parameters[i].tied) elements = align_up(elements + values[s.parameters[i].extent] + sizes.guard, unit);
+    const std::int64_t padded = align_up(values[s.parameters[i].extent] + sizes.guard, unit);
+    (s.parameters[i].tied ? plan.tied_elements : elements) += padded;
   }
   plan.parameter_stride = elements;
   std::int64_t bytes = 0;
@@ -62,46 +66,71 @@ void plan_segment(const LoweredSegment& s, const Sizes& sizes, const std::int64_
 
 }  // namespace
 
-void plan_memory(const Structure& structure, const Sizes& sizes, const std::int64_t* values, MemoryPlan& plan) {
+void plan_segments(const Structure& structure, const Sizes& sizes, const std::int64_t* values, MemoryPlan& plan) {
   const int kinds = static_cast<int>(structure.blocks.size());
   plan_segment(structure.prologue, sizes, values, plan.segment[0]);
   for (int k = 0; k < kinds; ++k) plan_segment(structure.blocks[k], sizes, values, plan.segment[1 + k]);
   plan_segment(structure.epilogue, sizes, values, plan.segment[1 + kinds]);
+}
 
-  std::int64_t elements = 0, slots = 0, scratch = 0;
+void plan_stage(const Structure& structure, const Sizes& sizes, const StageShape& shape, std::int64_t stage,
+                MemoryPlan& plan) {
+  const int kinds = static_cast<int>(structure.blocks.size());
+  const Layout& l = sizes.layout;
+  std::int64_t elements = 0, slots = 0, scratch = 0, largest_block = 0;
   for (int i = 0; i < kinds + 2; ++i) {
     const SegmentPlan& segment = plan.segment[i];
-    const std::int64_t repeat = i >= 1 && i <= kinds ? sizes.layers[i - 1] : 1;
-    elements += repeat * segment.parameter_stride;
+    const bool block = i >= 1 && i <= kinds;
+    const std::int64_t repeat = block ? shape.layers[i - 1] : i == 0 ? shape.prologue : shape.epilogue;
+    if (repeat == 0) continue;
+    elements += repeat * (segment.parameter_stride + (l.pipeline > 1 ? segment.tied_elements : 0));
     slots += repeat * segment.slot_bytes;
     scratch = std::max({scratch, segment.forward_bytes, segment.backward_bytes});
+    if (block) largest_block = std::max(largest_block, segment.parameter_stride);
   }
+  if (l.pipeline > 1)
+    slots = slots * live_chunks(l.schedule, l.pipeline, l.chunks, sizes.micro_batches, stage) / l.chunks;
   plan.parameter_elements = elements;
   plan.scratch_bytes = scratch;
+  plan.slot_bytes = slots;
 
   std::int64_t at = 0;
   const auto region = [&](std::int64_t& start, std::int64_t bytes) {
     start = at;
     at = align_up(at + bytes + (bytes > 0 ? sizes.guard : 0), sizes.alignment);
   };
-  const std::int64_t rows =
-      sizes.symbol[static_cast<int>(Symbol::batch)] * sizes.symbol[static_cast<int>(Symbol::query)];
-  const std::int64_t stream = rows * sizes.symbol[static_cast<int>(Symbol::hidden)];
+  const auto share = [&](int stage_of_zero) {  // elements that this rank keeps
+    const std::int64_t ranks = l.zero >= stage_of_zero ? l.replicas_of_states() : 1;
+    return (elements + ranks - 1) / ranks;
+  };
+  const auto symbol = [&](Symbol s) { return sizes.symbol[static_cast<int>(s)]; };
+  const std::int64_t rows = symbol(Symbol::batch) * symbol(Symbol::query);
+  const std::int64_t stream = symbol(Symbol::batch) * symbol(Symbol::shard) * symbol(Symbol::hidden);
   const auto width = [&](Width w) { return static_cast<int>(sizes.half_bytes[static_cast<int>(w)]); };
-  region(plan.parameters, bytes_of(elements, sizes.state.weight));
-  region(plan.gradients, bytes_of(elements, sizes.state.gradient));
-  region(plan.master, bytes_of(elements, sizes.state.master));
-  region(plan.moments, sizes.state.moments * bytes_of(elements, sizes.state.moment));
-  region(plan.tokens, bytes_of(rows, width(Width::index)));
-  region(plan.targets, bytes_of(rows, width(Width::index)));
+  region(plan.parameters, bytes_of(share(3), sizes.state.weight));
+  region(plan.gradients, bytes_of(share(2), sizes.state.gradient));
+  region(plan.master, bytes_of(share(1), sizes.state.master));
+  region(plan.moments, sizes.state.moments * bytes_of(share(1), sizes.state.moment));
+  region(plan.tokens, shape.prologue ? bytes_of(rows, width(Width::index)) : 0);
+  region(plan.targets, shape.epilogue ? bytes_of(rows, width(Width::index)) : 0);
   region(plan.slots, slots);
   plan.boundary = at;
   region(plan.boundary_residual, structure.residual_boundary ? bytes_of(stream, width(Width::stream)) : 0);
   region(plan.boundary_delta, structure.delta_boundary ? bytes_of(stream, width(Width::activation)) : 0);
   region(plan.boundary_gradient, structure.gradient_boundary ? bytes_of(stream, width(Width::stream)) : 0);
+  // An activation and a gradient on their way between stages; the block at work and the one after it, whole.
+  plan.wire_bytes = l.pipeline > 1 ? 2 * bytes_of(stream, width(Width::stream)) : 0;
+  if (l.replicas_of_states() > 1 && l.zero >= 3) plan.wire_bytes += 2 * bytes_of(largest_block, sizes.state.weight);
+  if (l.replicas_of_states() > 1 && l.zero >= 2) plan.wire_bytes += 2 * bytes_of(largest_block, sizes.state.gradient);
+  region(plan.wire, plan.wire_bytes);
   region(plan.workspace, sizes.workspace.value());
   plan.scratch = at;
   plan.total = at + scratch;
+}
+
+void plan_memory(const Structure& structure, const Sizes& sizes, const std::int64_t* values, MemoryPlan& plan) {
+  plan_segments(structure, sizes, values, plan);
+  plan_stage(structure, sizes, stage_shape(sizes.layout, 0), 0, plan);
 }
 
 }  // namespace dtcalc

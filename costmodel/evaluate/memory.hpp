@@ -1,8 +1,8 @@
 // Where every byte lies: one function places the engine's arena and gives the ledger its numbers.
 //
 // Arena, from low to high addresses:
-//   parameters | gradients | master weights | moments | tokens | targets | saved slots | boundary buffers | workspace |
-//   scratch
+//   parameters | gradients | master weights | moments | tokens | targets | saved slots | boundary buffers | wire |
+//   workspace | scratch
 // Every buffer starts at a multiple of the alignment and is followed by `Sizes::guard` bytes that nobody may write.
 // Persistent regions keep their content between steps. A layer's slot holds what its forward pass saves for its
 // backward pass. Scratch is shared by all programs: its size is that of the largest one.
@@ -20,6 +20,7 @@ namespace dtcalc {
 struct SegmentPlan {
   std::array<std::int64_t, kMaxBuffers> parameter;  ///< elements, from the segment's first parameter
   std::int64_t parameter_stride = 0;                ///< elements, rounded so that every width is aligned
+  std::int64_t tied_elements = 0;                   ///< of the copy that a head needs on another stage than its table
   std::array<std::int64_t, kMaxBuffers> saved;      ///< bytes, from the slot's start
   std::int64_t slot_bytes = 0;
   std::array<std::int64_t, kMaxBuffers> forward, backward;  ///< bytes, from the scratch region's start
@@ -31,7 +32,9 @@ struct MemoryPlan {
   std::int64_t parameter_elements = 0;            ///< of all segments with padding
   // Start of each region, in bytes.
   std::int64_t parameters = 0, gradients = 0, master = 0, moments = 0, tokens = 0, targets = 0, slots = 0, boundary = 0,
-               scratch = 0, workspace = 0;
+               wire = 0, scratch = 0, workspace = 0;
+  std::int64_t slot_bytes = 0;  ///< all live slots
+  std::int64_t wire_bytes = 0;  ///< what communication holds: received activations, gathered parameters
   std::int64_t boundary_residual = 0, boundary_delta = 0, boundary_gradient = 0;  ///< absolute offsets
   std::int64_t scratch_bytes = 0;
   std::int64_t total = 0;
@@ -42,7 +45,13 @@ struct MemoryPlan {
 std::int64_t place(std::span<const Buffer> buffers, const std::int64_t* values, const Sizes& sizes,
                    std::span<std::int64_t> offsets);
 
-/// The plan for a structure; `values` from evaluate_extents.
+/// The plan for one pipeline stage; `values` from evaluate_extents. plan_segments places what lies inside segments, for
+/// all stages; plan_stage puts the regions of one stage together.
+void plan_segments(const Structure& structure, const Sizes& sizes, const std::int64_t* values, MemoryPlan& plan);
+void plan_stage(const Structure& structure, const Sizes& sizes, const StageShape& shape, std::int64_t stage,
+                MemoryPlan& plan);
+
+/// Both, for the only stage of a layout without pipeline: the engine's arena.
 void plan_memory(const Structure& structure, const Sizes& sizes, const std::int64_t* values, MemoryPlan& plan);
 
 inline std::int64_t align_up(std::int64_t bytes, std::int64_t alignment) {

@@ -70,6 +70,49 @@ std::int64_t flash_pairs(std::int64_t queries, std::int64_t keys, std::int64_t q
   return pairs;
 }
 
+namespace {
+
+/// Cuts the sizes of one rank out of the whole.
+void shard(const Scenario& scenario, bool training, Sizes& s) {
+  s.whole_symbol = s.symbol;
+  const Layout& l = s.layout;
+  const bool vocabulary = training && l.tensor > 1;
+  if (l.tensor == 1 && l.context == 1) return;
+  s.sharded = true;
+  const auto of = [&](Symbol symbol) -> std::int64_t& { return s.symbol[static_cast<int>(symbol)]; };
+  of(Symbol::heads) /= l.tensor;
+  of(Symbol::mlp) /= l.tensor;
+  of(Symbol::kv_heads) = std::max<std::int64_t>(1, of(Symbol::kv_heads) / l.tensor);  // replicated beyond G (E37)
+  if (vocabulary) of(Symbol::vocabulary) = (of(Symbol::vocabulary) + l.tensor - 1) / l.tensor;  // padded
+  of(Symbol::query) /= l.context;
+  of(Symbol::shard) /= l.context * (scenario.training.parallel.sequence ? l.tensor : 1);
+  of(Symbol::model_pairs_global) /= l.context;
+  of(Symbol::flash_pairs_global) = ring_pairs(of(Symbol::key), l.context, scenario.training.parallel.context_sharding,
+                                              of(Symbol::flash_pairs_global), scenario.software);
+}
+
+}  // namespace
+
+std::int64_t ring_pairs(std::int64_t sequence, std::int64_t ranks, ContextSharding sharding, std::int64_t alone,
+                        const Software& software) {
+  if (ranks == 1) return alone;
+  const std::int64_t n = sequence / ranks;
+  const auto tiles = [&](std::int64_t queries, std::int64_t keys, bool masked) {
+    return masked ? flash_pairs(queries, keys, software.flash_query_tile, software.flash_key_tile,
+                                software.flash_skips_masked_tiles, 0)
+                  : queries * keys;
+  };
+  switch (sharding) {
+    case ContextSharding::naive:  // the last rank works in every iteration
+      return tiles(n, n, true) + (ranks - 1) * n * n;
+    case ContextSharding::striped:  // a triangle in every iteration
+      return ranks * tiles(n, n, true);
+    case ContextSharding::zigzag:  // two triangles and a square at first, half of the square afterwards
+      return 2 * tiles(n / 2, n / 2, true) + n / 2 * (n / 2) + (ranks - 1) * (n * n / 2);
+  }
+  return 0;
+}
+
 Sizes sizes_of(const Scenario& scenario, bool training) {
   const Model& m = scenario.model;
   const Training& t = scenario.training;
@@ -78,6 +121,7 @@ Sizes sizes_of(const Scenario& scenario, bool training) {
   const std::int64_t sequence = training ? t.sequence : scenario.inference.prompt_tokens;
   set(Symbol::batch, training ? t.micro_batch : scenario.inference.batch);
   set(Symbol::query, sequence);
+  set(Symbol::shard, sequence);
   set(Symbol::key, sequence);
   set(Symbol::hidden, m.hidden_size);
   set(Symbol::heads, m.heads);
@@ -95,15 +139,10 @@ Sizes sizes_of(const Scenario& scenario, bool training) {
   set(Symbol::flash_pairs_global, tiles(0));
   set(Symbol::flash_pairs_local, m.sliding_window > 0 ? tiles(m.sliding_window) : 0);
 
-  s.layers[0] = 1;
-  if (m.layers > 1) {
-    const bool mixed = block_kinds(m) == 3;
-    // Of every n layers the last is global; the first layer is a kind of its own.
-    const std::int64_t global = mixed ? m.layers / m.global_layer_every - (is_local(m, 0) ? 0 : 1) : std::int64_t{0};
-    s.layers[1] = m.layers - 1 - global;
-    s.layers[2] = global;
-  }
-  s.micro_batches = training ? t.global_batch / t.micro_batch : 1;
+  s.layout = layout_of(scenario, training);
+  s.layers = all_layers(s.layout);
+  s.micro_batches = training ? micro_batches(scenario) : 1;
+  shard(scenario, training, s);
   s.alignment = scenario.software.alignment_bytes;
 
   const Precision p = t.precision;
@@ -135,12 +174,13 @@ Sizes sizes_of(const Scenario& scenario, bool training) {
   return s;
 }
 
-void evaluate_extents(const Structure& structure, const Sizes& sizes, std::array<std::int64_t, kMaxExtents>& values) {
+void evaluate_extents(const Structure& structure, const std::array<std::int64_t, kSymbols>& symbol,
+                      std::array<std::int64_t, kMaxExtents>& values) {
   const std::size_t count = structure.extents.size();
   for (std::size_t e = 0; e < count; ++e) {
     const Extent& extent = structure.extents[e];
     std::int64_t value = extent.factor;
-    for (int i = 0; i < extent.length; ++i) value *= sizes.symbol[static_cast<int>(extent.symbols[i])];
+    for (int i = 0; i < extent.length; ++i) value *= symbol[static_cast<int>(extent.symbols[i])];
     values[e] = value;
   }
 }

@@ -5,13 +5,14 @@
 #include <array>
 #include <cstdint>
 
+#include "costmodel/evaluate/layout.hpp"
 #include "costmodel/lower/structure.hpp"
 #include "costmodel/scenario/scenario.hpp"
 
 namespace dtcalc {
 
 /// Most extents, segments, buffers that a structure may have; evaluation works on the stack.
-inline constexpr int kMaxExtents = 192, kMaxBlockKinds = 3, kMaxSegments = kMaxBlockKinds + 2, kMaxBuffers = 96;
+inline constexpr int kMaxExtents = 192, kMaxSegments = kMaxBlockKinds + 2, kMaxBuffers = 96;
 
 /// Bytes of training state per parameter, times two (E60): what a precision set keeps.
 struct StateWidths {
@@ -20,11 +21,14 @@ struct StateWidths {
 };
 
 struct Sizes {
-  std::array<std::int64_t, kSymbols> symbol{};
+  std::array<std::int64_t, kSymbols> symbol{};        ///< on one rank
+  std::array<std::int64_t, kSymbols> whole_symbol{};  ///< of the whole model and whole sequences
+  bool sharded = false;                               ///< the two differ
+  Layout layout;
   std::array<std::int8_t, kWidths> half_bytes{};  ///< of one element, times two
   StateWidths state;
-  std::array<std::int64_t, kMaxBlockKinds> layers{};  ///< of each block kind
-  std::int64_t micro_batches = 1;
+  std::array<std::int64_t, kMaxBlockKinds> layers{};  ///< of each block kind, on all stages
+  std::int64_t micro_batches = 1;                     ///< of one replica in a step
   std::int64_t alignment = 1;
   std::int64_t guard = 0;  ///< bytes behind every buffer that nobody may write (debug builds of the engine)
   Bytes workspace{0};      ///< scratch that kernels of this stack ask for beside their operands
@@ -45,8 +49,15 @@ StateWidths state_widths(Precision precision, Optimizer optimizer);
 std::int64_t flash_pairs(std::int64_t queries, std::int64_t keys, std::int64_t query_tile, std::int64_t key_tile,
                          bool skip_masked, std::int64_t window);
 
-/// values[e] = number of elements (or FLOPs) of extent e.
-void evaluate_extents(const Structure& structure, const Sizes& sizes, std::array<std::int64_t, kMaxExtents>& values);
+/// Query-key pairs that the slowest rank of a context ring computes, for one head: the ring's iterations wait for each
+/// other (7.4.1 with E10, E47, E81). `alone`: the pairs without a ring. Equal to `alone` / ranks but for whole tiles
+/// and, with naive sharding, idle ranks.
+std::int64_t ring_pairs(std::int64_t sequence, std::int64_t ranks, ContextSharding sharding, std::int64_t alone,
+                        const Software& software);
+
+/// values[e] = number of elements (or FLOPs) of extent e, on one rank or, with `whole_symbol`, of everything.
+void evaluate_extents(const Structure& structure, const std::array<std::int64_t, kSymbols>& symbol,
+                      std::array<std::int64_t, kMaxExtents>& values);
 
 /// Bytes of `elements` of a width class.
 inline std::int64_t bytes_of(std::int64_t elements, int half_bytes) { return (elements * half_bytes + 1) / 2; }

@@ -9,13 +9,14 @@ namespace {
 
 using S = Symbol;
 
-constexpr Extent kRows{S::batch, S::query};               // positions of a micro-batch
-constexpr Extent kStream{S::batch, S::query, S::hidden};  // (B, S, D)
+constexpr Extent kRows{S::batch, S::query};             // positions of a micro-batch
+constexpr Extent kFull{S::batch, S::query, S::hidden};  // (B, S, D)
 constexpr Extent kScores{S::batch, S::heads, S::query, S::key};
 
 class Builder {
  public:
-  Builder(const Choices& choices, Segment& segment) : c_(choices), s_(segment) {}
+  Builder(const Choices& choices, Segment& segment)
+      : c_(choices), s_(segment), stream_rows_{S::batch, choices.sequence ? S::shard : S::query} {}
 
   TensorId tensor(Name name, Width width, const Extent& elements, const char* suffix = "") {
     Tensor t{};
@@ -82,10 +83,58 @@ class Builder {
     return y;
   }
 
-  /// y = x W^T + b, weight stored (n, k).
+  // --- layout -----------------------------------------------------------------------------------------------------
+  /// The residual stream on this rank: (B, S, D), under sequence parallelism (B, S / T, D).
+  Extent stream() const { return stream_rows_ * Extent{S::hidden}; }
+
+  TensorId alias(TensorId of, Name name) {
+    const Tensor source = s_.tensors[of];
+    const TensorId y = tensor(name, source.width, source.elements);
+    s_.tensors[y].alias_of = of;
+    return y;
+  }
+
+  /// What the column-parallel products read (7.7). Entering the same tensor twice is entering it once.
+  TensorId enter(Name name, TensorId x) {
+    x = cast(x);
+    if (!c_.tensor) return x;
+    if (entered_.first == x) return entered_.second;
+    const TensorId y = c_.sequence ? tensor(name, s_.tensors[x].width, kFull) : alias(x, name);
+    s_.tensors[y].regathered = c_.sequence && !c_.save_full_inputs;
+    append(OperatorKind::enter, name, {x}, {y});
+    entered_ = {x, y};
+    return y;
+  }
+
+  /// The sum over ranks of what a row-parallel product wrote (7.8).
+  TensorId leave(Name name, TensorId partial) {
+    if (!c_.tensor) return partial;
+    const TensorId y = c_.sequence ? tensor(name, s_.tensors[partial].width, stream()) : alias(partial, name);
+    append(OperatorKind::leave, name, {partial}, {y});
+    return y;
+  }
+
+  TensorId in_place(OperatorKind kind, Name name, TensorId x, bool needed) {
+    if (!needed) return x;
+    const TensorId y = alias(x, name);
+    append(kind, name, {x}, {y});
+    return y;
+  }
+
+  // --- operators --------------------------------------------------------------------------------------------------
+  /// y = x W^T + b, weight stored (n, k); columns of W^T, and with them b, may be sharded.
   TensorId linear(Name name, Name bias_name, TensorId x, const Extent& n, const Extent& k, bool has_bias,
                   ParameterClass owner) {
     TensorId y = product(name, x, parameter(name, n * k, "weight", owner, k), n, k);
+    if (has_bias) y = bias(bias_name, y, parameter(name, n, "bias", owner));
+    return y;
+  }
+
+  /// The same with the rows of W^T sharded: ranks hold partial sums, b is added to their sum.
+  TensorId row_linear(Name name, Name bias_name, Name reduce_name, TensorId x, const Extent& k, bool has_bias,
+                      ParameterClass owner) {
+    const Extent n{S::hidden};
+    TensorId y = leave(reduce_name, product(name, x, parameter(name, n * k, "weight", owner, k), n, k));
     if (has_bias) y = bias(bias_name, y, parameter(name, n, "bias", owner));
     return y;
   }
@@ -106,15 +155,15 @@ class Builder {
       if (c_.norm == Norm::layer_norm && c_.norm_bias)
         beta = parameter(name, {S::hidden}, "bias", ParameterClass::norm);
     }
-    const TensorId y = tensor(name, Width::stream, kStream);
+    const TensorId y = tensor(name, Width::stream, stream());
     if (c_.training && c_.save_norm_statistics)
-      statistics = tensor(name, Width::statistic, kRows * (c_.norm == Norm::layer_norm ? 2 : 1), "statistics");
+      statistics = tensor(name, Width::statistic, stream_rows_ * (c_.norm == Norm::layer_norm ? 2 : 1), "statistics");
     append(OperatorKind::norm, name, {x, gamma, beta}, {y, statistics});
     return y;
   }
 
   TensorId add(Name name, TensorId a, TensorId b) {
-    const TensorId y = tensor(name, Width::stream, kStream);
+    const TensorId y = tensor(name, Width::stream, stream());
     append(OperatorKind::add, name, {a, b}, {y});
     return y;
   }
@@ -148,11 +197,13 @@ class Builder {
 
   /// Causal attention (1.3)-(1.7) with the masks of E02; heads are the outer index of the concatenation (E50).
   TensorId attention(TensorId x) {
-    x = cast(x);
+    x = enter(Name::attention_gather, x);
     const TensorId q = queries_or_keys(x, false);
-    const TensorId k = queries_or_keys(x, true);
-    const TensorId v = linear(Name::attention_value, Name::attention_value_bias, x, {S::kv_heads, S::head}, {S::hidden},
-                              c_.value_bias, ParameterClass::value);
+    TensorId k = queries_or_keys(x, true);
+    TensorId v = linear(Name::attention_value, Name::attention_value_bias, x, {S::kv_heads, S::head}, {S::hidden},
+                        c_.value_bias, ParameterClass::value);
+    k = in_place(OperatorKind::ring, Name::attention_ring, k, c_.context);
+    v = in_place(OperatorKind::ring, Name::attention_ring, v, c_.context);
     const Symbol pairs = s_.local ? S::model_pairs_local : S::model_pairs_global;
     const Extent product_flop = Extent{S::batch, S::heads, pairs, S::head} * 2;
     const auto core_from = s_.tensors.size();
@@ -183,8 +234,8 @@ class Builder {
     pv.m = {S::query}, pv.n = {S::head}, pv.k = {S::key}, pv.batch = {S::batch, S::heads}, pv.flop = product_flop;
     for (auto i = op_from; i < s_.forward.size(); ++i) s_.forward[i].core = true;
 
-    TensorId y = linear(Name::attention_output, Name::attention_output_bias, context, {S::hidden}, {S::heads, S::head},
-                        c_.output_bias, ParameterClass::output);
+    TensorId y = row_linear(Name::attention_output, Name::attention_output_bias, Name::attention_reduce, context,
+                            {S::heads, S::head}, c_.output_bias, ParameterClass::output);
     if (c_.residual_dropout) y = dropout(Name::attention_output_dropout, y, 2);
     return c_.norm_placement == NormPlacement::sandwich ? norm(Name::attention_output_norm, y, true) : y;
   }
@@ -192,7 +243,7 @@ class Builder {
   /// (1.9), or with a gate (2.2).
   TensorId mlp(TensorId x) {
     const Extent width{S::mlp};
-    x = cast(x);
+    x = enter(Name::mlp_gather, x);
     TensorId gate = kNone;
     if (c_.gated)
       gate = linear(Name::mlp_gate, Name::mlp_gate_bias, x, width, {S::hidden}, c_.mlp_bias, ParameterClass::gate);
@@ -206,13 +257,14 @@ class Builder {
     } else {
       h = a;
     }
-    TensorId y = linear(Name::mlp_down, Name::mlp_down_bias, h, {S::hidden}, width, c_.mlp_bias, ParameterClass::down);
+    TensorId y =
+        row_linear(Name::mlp_down, Name::mlp_down_bias, Name::mlp_reduce, h, width, c_.mlp_bias, ParameterClass::down);
     if (c_.residual_dropout) y = dropout(Name::mlp_down_dropout, y, 3);
     return c_.norm_placement == NormPlacement::sandwich ? norm(Name::mlp_output_norm, y, true) : y;
   }
 
   void block() {
-    s_.residual_in = tensor(Name::attention_residual, Width::stream, kStream, "input");
+    s_.residual_in = tensor(Name::attention_residual, Width::stream, stream(), "input");
     TensorId r = s_.residual_in;
     if (c_.norm_placement == NormPlacement::post) {
       r = norm(Name::attention_norm, add(Name::attention_residual, r, attention(r)), true);
@@ -220,7 +272,7 @@ class Builder {
       return;
     }
     if (!s_.first) {
-      s_.delta_in = tensor(Name::attention_residual, Width::activation, kStream, "delta");
+      s_.delta_in = tensor(Name::attention_residual, Width::activation, stream(), "delta");
       r = add(Name::attention_residual, r, s_.delta_in);
       s_.tensors[r].checkpoint = true;
     }
@@ -241,12 +293,13 @@ class Builder {
     const TensorId tokens = input(Name::embedding_token, "tokens");
     const TensorId table =
         parameter(Name::embedding_token, {S::vocabulary, S::hidden}, "weight", ParameterClass::embedding, {S::hidden});
-    TensorId x = tensor(Name::embedding_token, Width::stream, kStream);
+    TensorId x = tensor(Name::embedding_token, Width::stream, kFull);
     append(OperatorKind::token_embedding, Name::embedding_token, {tokens, table}, {x});
+    x = leave(Name::embedding_reduce, x);
     if (c_.position == Position::learned) {
       const TensorId positions = parameter(Name::embedding_position, {S::positions, S::hidden}, "weight",
                                            ParameterClass::position, {S::hidden});
-      const TensorId y = tensor(Name::embedding_position, Width::stream, kStream);
+      const TensorId y = tensor(Name::embedding_position, Width::stream, stream());
       append(OperatorKind::position_embedding, Name::embedding_position, {x, positions}, {y});
       x = y;
     }
@@ -255,17 +308,17 @@ class Builder {
   }
 
   void epilogue() {
-    s_.residual_in = tensor(Name::final_residual, Width::stream, kStream, "input");
+    s_.residual_in = tensor(Name::final_residual, Width::stream, stream(), "input");
     TensorId x = s_.residual_in;
     if (c_.norm_placement != NormPlacement::post) {
-      s_.delta_in = tensor(Name::final_residual, Width::activation, kStream, "delta");
+      s_.delta_in = tensor(Name::final_residual, Width::activation, stream(), "delta");
       x = add(Name::final_residual, x, s_.delta_in);
     }
     if (c_.final_norm) x = norm(Name::final_norm, x, c_.final_norm_affine);
     const TensorId weight = parameter(Name::head_product, {S::vocabulary, S::hidden}, "weight",
                                       c_.tied ? ParameterClass::embedding : ParameterClass::head, {S::hidden});
     s_.tensors[weight].tied = c_.tied;
-    TensorId logits = product(Name::head_product, x, weight, {S::vocabulary}, {S::hidden});
+    TensorId logits = product(Name::head_product, enter(Name::head_gather, x), weight, {S::vocabulary}, {S::hidden});
     s_.tensors[logits].width = Width::logits;
     if (c_.head_bias)
       logits =
@@ -281,13 +334,18 @@ class Builder {
     const TensorId sum = tensor(Name::loss_sum, Width::statistic, kRows);
     const TensorId loss = tensor(Name::loss_target, Width::statistic, kRows, "loss");
     append(OperatorKind::loss_max, Name::loss_max, {logits}, {max});
-    append(OperatorKind::loss_sum, Name::loss_sum, {logits, max}, {sum});
-    append(OperatorKind::loss_target, Name::loss_target, {logits, targets, max, sum}, {loss});
+    const TensorId all_max = in_place(OperatorKind::reduce, Name::loss_reduce, max, c_.tensor);
+    append(OperatorKind::loss_sum, Name::loss_sum, {logits, all_max}, {sum});
+    const TensorId all_sum = in_place(OperatorKind::reduce, Name::loss_reduce, sum, c_.tensor);
+    append(OperatorKind::loss_target, Name::loss_target, {logits, targets, all_max, all_sum}, {loss});
+    in_place(OperatorKind::reduce, Name::loss_reduce, loss, c_.tensor);  // the target's logit lies on one rank
   }
 
  private:
   const Choices& c_;
   Segment& s_;
+  Extent stream_rows_;
+  std::pair<TensorId, TensorId> entered_{kNone, kNone};  ///< the tensor that entered last, and what it became
 };
 
 bool any_trained(const Segment& segment) {
@@ -364,6 +422,10 @@ Choices choices_of(const Scenario& scenario, bool training) {
   c.output_bias = m.attention_output_bias;
   c.mlp_bias = m.mlp_bias;
   c.head_bias = m.head_bias;
+  c.tensor = training && t.parallel.tensor > 1;
+  c.sequence = training && t.parallel.sequence;
+  c.save_full_inputs = training && t.parallel.save_full_inputs;
+  c.context = training && t.parallel.context > 1;
   c.tied = m.tied_embeddings;
   c.gated = m.gated_mlp;
   c.attention_softcap = m.attention_softcap > 0;

@@ -14,6 +14,8 @@
 //   activation input {dy, x or none, y or none} -> dx                 (ReLU, tanh and sigmoid need only the output,
 //   E26) multiply   input {dy, a, b} -> da, db loss       input {logits, targets, max, sum} -> dlogits token_embedding
 //   / position_embedding   weight {dy, tokens} -> dtable
+//   enter      input {dy} -> dx   (the sum over ranks)       leave      input {dy} -> dx  (the same dy, or its
+//   gathering) ring       input {dy, x} -> dx   (x travels again, dx beside it)
 #include <cassert>
 
 #include "costmodel/graph/graph.hpp"
@@ -61,6 +63,8 @@ class Differentiator {
     t.role = t.role == Role::parameter ? Role::parameter_gradient : Role::gradient;
     if (t.role == Role::parameter_gradient) t.width = Width::gradient;
     t.gradient_of = of;
+    t.alias_of = kNone;
+    t.regathered = false;
     t.checkpoint = false;
     t.trained = false;
     s_.tensors.push_back(t);
@@ -127,6 +131,13 @@ class Differentiator {
     }
   }
 
+  /// The gradient of what entered the tensor-parallel region; without sequence parallelism it is summed in place.
+  void reduced_gradient(const Operator& op, TensorId dy) {
+    const bool shared = s_.tensors[op.outputs[0]].alias_of != kNone && gradient_[op.inputs[0]] == kNone;
+    const Operator* g = emit(op, Pass::input_gradient, {dy}, {op.inputs[0]});
+    if (g && shared) s_.tensors[g->outputs[0]].alias_of = dy;
+  }
+
   void backward_of(const Operator& op, TensorId dy) {
     const auto& in = op.inputs;
     const auto& out = op.outputs;
@@ -170,6 +181,17 @@ class Differentiator {
       case OperatorKind::softcap:
         emit(op, Pass::input_gradient, {dy, out[0]}, {in[0]});
         return;
+      case OperatorKind::enter:
+        reduced_gradient(op, dy);
+        return;
+      case OperatorKind::leave:
+        if (s_.tensors[out[0]].alias_of != kNone) return pass_through(in[0], dy);
+        emit(op, Pass::input_gradient, {dy}, {in[0]});
+        return;
+      case OperatorKind::ring:
+        if (const Operator* g = emit(op, Pass::input_gradient, {dy, in[0]}, {in[0]}))
+          s_.tensors[g->outputs[0]].alias_of = dy;
+        return;
       case OperatorKind::rope:
       case OperatorKind::cast:
         emit(op, Pass::input_gradient, {dy}, {in[0]});
@@ -183,6 +205,7 @@ class Differentiator {
       case OperatorKind::loss_max:
       case OperatorKind::loss_sum:
       case OperatorKind::loss_target:
+      case OperatorKind::reduce:
       case OperatorKind::count:
         return;
     }

@@ -67,6 +67,8 @@ struct Tensor {
   bool core = false;             ///< of the attention core, dropped by `Recompute::selective`
   bool tied = false;             ///< a parameter that another segment owns (the head reads the embedding table)
   bool input = false;            ///< token ids and targets, given from outside
+  bool regathered = false;       ///< gathered from shards again in the backward pass instead of being kept (E32)
+  TensorId alias_of = kNone;     ///< the tensor whose storage this one is: what a collective reduces in place
 };
 
 enum class OperatorKind : std::uint8_t {
@@ -90,8 +92,17 @@ enum class OperatorKind : std::uint8_t {
   loss_max,
   loss_sum,
   loss_target,
+  // Where placements of producer and consumer disagree (7.2-7.4). `Choices::sequence` decides which collective it is.
+  enter,   ///< into the tensor-parallel region: all-gather of sequence shards, or nothing; the gradient is reduced
+  leave,   ///< out of it: reduce-scatter to sequence shards, or all-reduce; the gradient is gathered, or nothing
+  reduce,  ///< all-reduce of the loss's statistics over vocabulary shards (E33)
+  ring,    ///< keys or values travel around the context ring (7.4)
   count
 };
+
+/// The dimensions of a layout: which ranks a collective joins.
+enum class Axis : std::uint8_t { tensor, context, pipeline, data };
+inline constexpr int kAxes = 4;
 
 /// Which derivative an operator is: the forward operation itself, the gradient for activations or for parameters.
 enum class Pass : std::uint8_t { forward, input_gradient, weight_gradient };
@@ -142,8 +153,9 @@ struct Choices {
   bool tied, gated, attention_softcap, final_softcap;
   bool residual_dropout, attention_dropout, embedding_dropout;
   bool training, clip, autocast;
-  std::uint16_t frozen;                     ///< bit per ParameterClass
-  bool one_layer, windowed, mixed_windows;  ///< which block kinds exist
+  bool tensor, sequence, save_full_inputs, context;  ///< layout: which collectives there are
+  std::uint16_t frozen;                              ///< bit per ParameterClass
+  bool one_layer, windowed, mixed_windows;           ///< which block kinds exist
   bool first_is_local;
   // Facts of the software stack.
   bool fuse_embedding, fuse_bias, fuse_residual_norm, fuse_softmax, fuse_gated_activation, fuse_loss,
@@ -155,6 +167,12 @@ struct Choices {
 /// Reads the discrete choices off a checked scenario. `training` false means the forward pass alone (evaluation,
 /// prefill).
 Choices choices_of(const Scenario& scenario, bool training);
+
+/// The tensor whose storage `t` has: itself unless it is an alias.
+inline TensorId storage_of(const Segment& segment, TensorId t) {
+  while (t != kNone && segment.tensors[t].alias_of != kNone) t = segment.tensors[t].alias_of;
+  return t;
+}
 
 struct Graph {
   Segment prologue;

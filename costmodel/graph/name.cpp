@@ -53,7 +53,15 @@ std::string_view text(Name name) {
       "loss.target",
       "optimizer.norm",
       "optimizer.update",
-      "cast"};
+      "cast",
+      "embedding.reduce",
+      "block.attention.gather",
+      "block.attention.ring",
+      "block.attention.reduce",
+      "block.mlp.gather",
+      "block.mlp.reduce",
+      "head.gather",
+      "loss.reduce"};
   return kText[static_cast<std::size_t>(name)];
 }
 

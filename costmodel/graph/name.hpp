@@ -56,6 +56,14 @@ enum class Name : std::uint8_t {
   optimizer_norm,
   optimizer_update,
   cast,
+  embedding_reduce,
+  attention_gather,
+  attention_ring,
+  attention_reduce,
+  mlp_gather,
+  mlp_reduce,
+  head_gather,
+  loss_reduce,
   count
 };
 

@@ -1,7 +1,8 @@
 // Symbols and extents: every size in the graph is a product of a few integers of the scenario.
 //
 // An extent is a monomial, e.g. (B, S, D) has B*S*D elements and a product (B S, D) x (D, F) has 2*B*S*D*F FLOPs. The
-// structure of a model stores extents; an evaluation puts the numbers in (evaluate/sizes.hpp).
+// structure of a model stores extents; an evaluation puts the numbers in (evaluate/sizes.hpp). Under a parallel layout
+// the symbols are the sizes on one rank (heads A / T, mlp F / T, …), so one structure serves every number of ranks.
 #pragma once
 
 #include <array>
@@ -12,8 +13,9 @@ namespace dtcalc {
 
 enum class Symbol : std::uint8_t {
   batch,               ///< B, sequences of one forward pass
-  query,               ///< S, positions computed
-  key,                 ///< S', positions attended to (= S in training)
+  query,               ///< S, positions computed; S / R on a rank of a context ring
+  shard,               ///< S / T, positions of the residual stream on a rank under sequence parallelism
+  key,                 ///< S', positions attended to (= S in training, on all ranks of a context ring)
   hidden,              ///< D
   heads,               ///< A
   kv_heads,            ///< G

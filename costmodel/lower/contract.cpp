@@ -64,6 +64,11 @@ const ContractInfo& info(Contract contract) {
       {"position_backward", false, {{{"dy", r}, {"dpositions", u}}}},
       {"gradient_norm", false, {}},
       {"optimizer", false, {}},
+      {"all_reduce", false, {{{"x", u}}}},
+      {"all_gather", false, {{{"shard", r}, {"whole", w}}}},
+      {"reduce_scatter", false, {{{"whole", r}, {"shard", w}}}},
+      {"ring", false, {{{"x", r}}}},
+      {"ring_backward", false, {{{"dx", u}, {"x", r}}}},
   }};
   return kTable[static_cast<std::size_t>(contract)];
 }

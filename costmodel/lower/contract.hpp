@@ -54,8 +54,13 @@ enum class Contract : std::uint8_t {
   loss_backward,
   embedding_backward,
   position_backward,
-  gradient_norm,  ///< global norm of the gradients
-  optimizer,      ///< one step over the parameter inventory
+  gradient_norm,   ///< global norm of the gradients
+  optimizer,       ///< one step over the parameter inventory
+  all_reduce,      ///< in place, over the ranks of the kernel's axis
+  all_gather,      ///< shards to the whole
+  reduce_scatter,  ///< partial sums to shards of their sum
+  ring,            ///< x visits every rank of the ring (7.4)
+  ring_backward,   ///< x again, and its gradient beside it, back to where it belongs
   count
 };
 inline constexpr int kContracts = static_cast<int>(Contract::count);
@@ -73,6 +78,11 @@ struct ContractInfo {
   bool is_product;  ///< time by the law of matrix products, otherwise by the law of loops
   std::array<OperandRole, 10> operands;
 };
+
+/// Whether a kernel moves data between ranks; its time is that of communication.
+constexpr bool is_collective(Contract contract) {
+  return contract >= Contract::all_reduce && contract <= Contract::ring_backward;
+}
 
 /// Activations, in the order of the enumeration, plain and gated: their loops are timed apart.
 std::string_view activation_law(int activation, bool gated, bool backward);

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cassert>
 #include <mutex>
-#include <numeric>
+#include <span>
 
 #include "costmodel/lower/rules.hpp"
 
@@ -26,13 +26,34 @@ void for_operands(const Kernel& kernel, F&& f) {
 
 bool is_dropped(const Tensor& tensor, Recompute recompute) {
   if (tensor.role != Role::activation || tensor.input) return false;
+  if (tensor.regathered) return true;
   if (recompute == Recompute::full) return !tensor.checkpoint;
   return recompute == Recompute::selective && tensor.core;
 }
 
+/// The backward list with `replay` put before the first operator that reads what it makes. Where nothing is computed
+/// again, each gathering of shards stands before its own first reader.
+std::vector<Operator> before_first_reader(const Segment& s, const Choices& c, std::span<const Operator> replay) {
+  const std::size_t step = c.recompute == Recompute::none ? 1 : std::max<std::size_t>(1, replay.size());
+  std::vector<Operator> result = s.backward;
+  for (std::size_t from = 0; from < replay.size(); from += step) {
+    const auto part = replay.subspan(from, std::min(step, replay.size() - from));
+    std::vector<bool> made(s.tensors.size(), false);
+    for (const Operator& op : part)
+      for (TensorId t : op.outputs)
+        if (t != kNone) made[storage_of(s, t)] = true;
+    const auto reader = std::find_if(result.begin(), result.end(), [&](const Operator& op) {
+      return std::any_of(op.inputs.begin(), op.inputs.end(),
+                         [&](TensorId t) { return t != kNone && made[storage_of(s, t)]; });
+    });
+    result.insert(reader, part.begin(), part.end());
+  }
+  return result;
+}
+
 /// The backward list with the forward operators that must run again put before their first reader.
 std::vector<Operator> with_recomputation(const Segment& s, const Choices& c, ExtentTable& extents) {
-  if (c.recompute == Recompute::none || s.backward.empty()) return s.backward;
+  if ((c.recompute == Recompute::none && !c.sequence) || s.backward.empty()) return s.backward;
   std::vector<bool> made(s.tensors.size(), false);  // by this segment's forward pass
   for (const Operator& op : s.forward)
     for (TensorId t : op.outputs)
@@ -48,29 +69,22 @@ std::vector<Operator> with_recomputation(const Segment& s, const Choices& c, Ext
 
   std::vector<Operator> replay;
   for (auto op = s.forward.rbegin(); op != s.forward.rend(); ++op) {
+    const TensorId first = storage_of(s, op->outputs[0]);
     bool needed =
-        c.recompute_segment && (c.recompute == Recompute::full ? !s.tensors[op->outputs[0]].checkpoint : op->core);
-    for (TensorId t : op->outputs) needed = needed || (t != kNone && wanted[t]);
+        c.recompute_segment && (c.recompute == Recompute::full ? !s.tensors[first].checkpoint
+                                                               : c.recompute == Recompute::selective && op->core);
+    for (TensorId t : op->outputs) needed = needed || (t != kNone && wanted[storage_of(s, t)]);
     if (!needed) continue;
-    for (TensorId t : op->inputs)
+    for (TensorId alias : op->inputs) {
+      const TensorId t = storage_of(s, alias);
       if (t != kNone && (dropped(t) || (made[t] && s.tensors[t].kept_inside))) wanted[t] = true;
+    }
     replay.push_back(*op);
     replay.back().replay = true;
     replay.back().flop.factor = 0;  // recomputation is not part of the model's FLOPs
   }
   std::reverse(replay.begin(), replay.end());
-
-  std::vector<bool> replayed(s.tensors.size(), false);
-  for (const Operator& op : replay)
-    for (TensorId t : op.outputs)
-      if (t != kNone) replayed[t] = true;
-  const auto reader = std::find_if(s.backward.begin(), s.backward.end(), [&](const Operator& op) {
-    return std::any_of(op.inputs.begin(), op.inputs.end(), [&](TensorId t) { return t != kNone && replayed[t]; });
-  });
-  std::vector<Operator> result(s.backward.begin(), reader);
-  result.insert(result.end(), replay.begin(), replay.end());
-  result.insert(result.end(), reader, s.backward.end());
-  return result;
+  return before_first_reader(s, c, replay);
 }
 
 // --- storage --------------------------------------------------------------------------------------------------------
@@ -107,7 +121,7 @@ class Storage {
       : s_(s), c_(c), extents_(extents), out_(out) {
     for (auto& roots : roots_) {
       roots.resize(s.tensors.size());
-      std::iota(roots.begin(), roots.end(), TensorId{0});
+      for (std::size_t t = 0; t < roots.size(); ++t) roots[t] = storage_of(s, static_cast<TensorId>(t));
     }
   }
 
@@ -286,7 +300,8 @@ class Storage {
             {extents_.id(extent), tensor.width, static_cast<std::uint8_t>(reads(role.access) || also_read), write});
       });
       kernel.traffic_end = static_cast<std::uint16_t>(program.traffic.size());
-      const TensorId loop = kernel.operands[kernel.contract == Contract::embedding ? 3 : 0];
+      const bool second = kernel.contract == Contract::all_gather;
+      const TensorId loop = kernel.operands[kernel.contract == Contract::embedding ? 3 : second ? 1 : 0];
       if (loop != kNone) kernel.elements = extents_.id(s_.tensors[loop].elements);
     }
   }

@@ -75,7 +75,7 @@ class Lowering {
     kernel.accumulate = op.accumulate;
     kernel.replay = op.replay;
     int i = 0;
-    for (TensorId t : operands) kernel.operands[i++] = t;
+    for (TensorId t : operands) kernel.operands[i++] = storage_of(s_, t);
     return program_.kernels.emplace_back(kernel);
   }
 
@@ -89,6 +89,7 @@ class Lowering {
 
   /// Names the group of the operators taken since the last one and joins it to its neighbour of the same name.
   void close_group() {
+    if (kernels_from_ == program_.kernels.size()) return;  // a view
     const Operator* heaviest = &ops_[group_from_];
     Group group{};
     for (std::size_t i = group_from_; i < at_; ++i) {
@@ -146,8 +147,28 @@ class Lowering {
         return take(1);
       case OperatorKind::product:
         return product(op);
-      case OperatorKind::bias:
+      case OperatorKind::bias:  // one that no product has taken
+        if (c_.fuse_output_dropout && chained(1, OperatorKind::dropout, fw)) {
+          const Operator& dropout = *peek(1);
+          emit(Contract::bias_dropout, dropout, {in[0], in[1], dropout.outputs[0], dropout.outputs[1]}).drops = true;
+          return take(2);
+        }
         emit(Contract::bias_dropout, op, {in[0], in[1], out[0]});
+        return take(1);
+      case OperatorKind::enter:
+        if (c_.sequence) emit(Contract::all_gather, op, {in[0], out[0]});
+        return take(1);
+      case OperatorKind::leave:
+        if (c_.sequence)
+          emit(Contract::reduce_scatter, op, {in[0], out[0]});
+        else
+          emit(Contract::all_reduce, op, {in[0]});
+        return take(1);
+      case OperatorKind::reduce:
+        emit(Contract::all_reduce, op, {in[0]});
+        return take(1);
+      case OperatorKind::ring:
+        emit(Contract::ring, op, {in[0]}).axis = Axis::context;
         return take(1);
       case OperatorKind::dropout:
         emit(Contract::bias_dropout, op, {in[0], kNone, out[0], out[1]}).drops = true;
@@ -187,7 +208,7 @@ class Lowering {
         emit(Contract::cast, op, {in[0], out[0]});
         return take(1);
       case OperatorKind::loss_max:
-        if (c_.fuse_loss) return loss();
+        if (c_.fuse_loss && !c_.tensor) return loss();
         emit(Contract::loss_max, op, {in[0], out[0]});
         return take(1);
       case OperatorKind::loss_sum:
@@ -329,6 +350,14 @@ class Lowering {
       case OperatorKind::softcap:
         emit(Contract::softcap_backward, op, {in[0], in[1], out[0]});
         return take(1);
+      case OperatorKind::enter:
+        return enter_gradient(op);
+      case OperatorKind::leave:
+        emit(Contract::all_gather, op, {in[0], out[0]});
+        return take(1);
+      case OperatorKind::ring:
+        emit(Contract::ring_backward, op, {out[0], in[1]}).axis = Axis::context;
+        return take(1);
       case OperatorKind::cast:
         emit(Contract::cast_backward, op, {in[0], out[0]});
         return take(1);
@@ -343,6 +372,16 @@ class Lowering {
       default:
         return take(1);
     }
+  }
+
+  void enter_gradient(const Operator& op) {
+    if (c_.sequence) {
+      emit(Contract::reduce_scatter, op, {op.inputs[0], op.outputs[0]});
+    } else {
+      emit(Contract::all_reduce, op, {op.inputs[0]}).accumulate = false;
+      if (op.accumulate) emit(Contract::add, op, {op.inputs[0], op.outputs[0], op.outputs[0]}).accumulate = false;
+    }
+    take(1);
   }
 
   void product_gradient(const Operator& op) {
@@ -379,7 +418,7 @@ class Lowering {
   }
 
   void embedding_gradients() {
-    while (at_ < ops_.size()) backward(ops_[at_]);
+    while (at_ < ops_.size() && ops_[at_].kind != OperatorKind::leave) backward(ops_[at_]);
   }
 
   /// `dp` is the gradient of the dropped probabilities when dropout is part of the kernel.

@@ -36,7 +36,8 @@ struct Kernel {
   std::array<TensorId, 10> operands{kNone, kNone, kNone, kNone, kNone, kNone, kNone, kNone, kNone, kNone};
   ExtentId m = 0, n = 0, k = 0, batch = 0;  ///< of a product
   ExtentId flop = 0;                        ///< executed FLOPs (values[0] is 0 for none)
-  ExtentId elements = 0;                    ///< trips of a loop kernel
+  ExtentId elements = 0;                    ///< trips of a loop kernel; of a collective the whole tensor
+  Axis axis = Axis::tensor;                 ///< of a collective
   std::string_view law;                     ///< name under which `dtcalc measure` times this kernel (law_name)
   std::uint16_t traffic_begin = 0, traffic_end = 0;
 };

@@ -17,7 +17,7 @@ std::string_view name_of_phase(Phase phase) {
 }
 
 std::string_view name_of_bound(Bound bound) {
-  static constexpr std::array<std::string_view, 3> names{"compute", "memory", "measured"};
+  static constexpr std::array<std::string_view, 4> names{"compute", "memory", "measured", "communication"};
   return names.at(static_cast<std::size_t>(bound));
 }
 
@@ -155,6 +155,8 @@ Estimate estimate(const Scenario& scenario) {
   e.totals = evaluate(e.scenario, scenario.has_training, &details);
   e.activations = activation_rows(details);
   e.operators = operator_rows(details);
+  e.stages = std::move(details.stages);
+  e.chunks = scenario.training.parallel.virtual_stages;
   e.peak = peak_in_words(e.totals, cached_structure(choices_of(scenario, scenario.has_training)));
   e.total = scenario.has_training ? e.totals.total : e.prefill->total;
   e.fits = e.total <= scenario.hardware.memory;

@@ -57,6 +57,8 @@ struct Estimate {
   Totals totals;  ///< of the training step; of the prefill when the scenario has no training
   std::vector<ActivationRow> activations;
   std::vector<OperatorRow> operators;
+  std::vector<StageItem> stages;  ///< of the pipeline
+  std::int64_t chunks = 1;        ///< virtual stages
   std::optional<Prefill> prefill;
   Bytes total{0};  ///< compared with the capacity
   bool fits = true;

@@ -1,6 +1,7 @@
 // The JSON contract of an estimate and its flat table.
 #include <fmt/format.h>
 
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -29,7 +30,7 @@ ordered_json memory_json(const Totals& totals, Bytes kv_cache, Bytes capacity) {
           {"total_bytes", total.value()},
           {"capacity_bytes", capacity.value()},
           {"fits", total <= capacity},
-          {"stage", 0}};
+          {"stage", totals.peak.stage}};
 }
 
 ordered_json training_memory_json(const Estimate& e) {
@@ -50,17 +51,47 @@ ordered_json time_json(const Estimate& e) {
   ordered_json time;
   put(time, "step_s", t.step.value());
   put(time, "compute_s", t.compute.value());
-  time["exposed_communication_s"] = 0.0;
-  time["bubble_s"] = 0.0;
+  put(time, "exposed_communication_s", t.exposed.value());
+  put(time, "bubble_s", t.bubble.value());
   put(time, "optimizer_s", t.optimizer.value());
   put(time, "host_s", t.host.value());
   put(time, "tokens_per_s", (t.tokens / t.step).value());
   put(time, "mfu", t.mfu);
   put(time, "hfu", t.hfu);
   put(time, "training_s", t.step.value() * static_cast<double>(e.scenario.training.steps));
-  time["stage"] = 0;
+  time["stage"] = t.stage;
   time["origin"] = origin_of(e.scenario);
   return time;
+}
+
+ordered_json communication_json(const Totals& totals) {
+  static constexpr std::array<const char*, kAxes> names{"tensor", "context", "pipeline", "data"};
+  ordered_json communication;
+  for (std::size_t a = 0; a < names.size(); ++a)
+    communication[fmt::format("{}_bytes", names[a])] = totals.traffic[a].sent_bytes;
+  for (std::size_t a = 0; a < names.size(); ++a)
+    if (names[a] != std::string_view("pipeline"))  // waiting for transfers is part of the bubble
+      communication[fmt::format("{}_exposed_s", names[a])] = totals.traffic[a].exposed.value();
+  return communication;
+}
+
+/// The pipeline's stages, when there are several.
+ordered_json stages_json(const Estimate& e) {
+  ordered_json rows = ordered_json::array();
+  for (std::size_t i = 0; i < e.stages.size(); ++i) {
+    const StageItem& s = e.stages[i];
+    std::int64_t layers = 0;
+    for (const std::int64_t n : s.shape.layers) layers += n;
+    rows.push_back({{"stage", i},
+                    {"layers", layers},
+                    {"embedding", s.shape.prologue},
+                    {"head", s.shape.epilogue},
+                    {"forward_s", s.seconds.forward},
+                    {"backward_s", s.seconds.backward_input + s.seconds.backward_weight},
+                    {"live_micro_batches", static_cast<double>(s.live) / static_cast<double>(e.chunks)},
+                    {"total_bytes", s.total.value()}});
+  }
+  return rows;
 }
 
 ordered_json inference_json(const Estimate& e) {
@@ -121,7 +152,7 @@ ordered_json to_json(const Estimate& e, bool operators) {
                        {"embedding_parameters", t.embedding_parameters.value()},
                        {"non_embedding_parameters", (t.parameters - t.embedding_parameters).value()},
                        {"parameters_per_layer", t.parameters_per_layer.value()},
-                       {"parameters_per_device", t.parameters.value()},
+                       {"parameters_per_device", t.parameters_per_device.value()},
                        {"trained_parameters", t.trained_parameters.value()}};
   if (e.scenario.has_training) {
     document["memory"] = training_memory_json(e);
@@ -130,8 +161,9 @@ ordered_json to_json(const Estimate& e, bool operators) {
                          {"model_flop", t.model_flop.value()},
                          {"recompute_flop", t.recompute_flop.value()},
                          {"hardware_flop", t.hardware_flop.value()}};
-    document["communication"] = {{"tensor_bytes", 0}, {"context_bytes", 0}, {"pipeline_bytes", 0}, {"data_bytes", 0}};
+    document["communication"] = communication_json(t);
     document["time"] = time_json(e);
+    if (e.stages.size() > 1) document["stages"] = stages_json(e);
   } else {
     document["memory"] = memory_json(e.totals, e.prefill->kv_cache, e.scenario.hardware.memory);
   }

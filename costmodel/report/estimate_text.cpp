@@ -1,6 +1,8 @@
 // An estimate for people: compact, aligned, units written out.
 #include <fmt/format.h>
 
+#include <array>
+
 #include <algorithm>
 #include <cmath>
 
@@ -42,6 +44,21 @@ std::string shares(const std::vector<std::pair<std::string, std::pair<std::strin
   return text(table, 2);
 }
 
+/// "1024 devices: tensor 8 with sequence, pipeline 16 (1f1b), data 8 (ZeRO 1)"
+std::string layout(const Scenario& s) {
+  const Parallel& p = s.training.parallel;
+  std::vector<std::string> parts;
+  if (p.tensor > 1) parts.push_back(fmt::format("tensor {}{}", p.tensor, p.sequence ? " with sequence" : ""));
+  if (p.context > 1) parts.push_back(fmt::format("context {} ({})", p.context, name_of(p.context_sharding)));
+  if (p.pipeline > 1)
+    parts.push_back(fmt::format("pipeline {} ({}{})", p.pipeline, name_of(p.schedule),
+                                p.virtual_stages > 1 ? fmt::format(" {}", p.virtual_stages) : ""));
+  const std::int64_t data = data_parallel(s);
+  if (data > 1 || parts.empty())
+    parts.push_back(fmt::format("data {}{}", data, p.zero > 0 ? fmt::format(" (ZeRO {})", p.zero) : ""));
+  return fmt::format("{} devices: {}\n", devices(s.cluster), fmt::join(parts, ", "));
+}
+
 std::string heading(const Estimate& e, const Paint& paint) {
   const Scenario& s = e.scenario;
   std::string result =
@@ -49,13 +66,14 @@ std::string heading(const Estimate& e, const Paint& paint) {
       fmt::format(", software profile {}\n", s.software.id);
   if (s.has_training) {
     const Training& t = s.training;
-    const std::int64_t passes = t.global_batch / t.micro_batch;
+    const std::int64_t passes = micro_batches(s);
     const AttentionKernel attention = s.attention == AttentionKernel::automatic ? s.software.attention : s.attention;
     result +=
         fmt::format("one step: {} sequence{} of {} tokens", t.global_batch, t.global_batch == 1 ? "" : "s", t.sequence);
     if (passes > 1) result += fmt::format(" in {} passes of {}", passes, t.micro_batch);
     result += fmt::format("; {}, {}, {} attention, recompute {}\n", name_of(t.precision), name_of(t.optimizer),
                           name_of(attention), name_of(t.recompute));
+    if (devices(s.cluster) > 1) result += layout(s);
   }
   return result;
 }
@@ -95,6 +113,7 @@ std::string memory(const Estimate& e, const Paint& paint) {
   add("key-value cache", cache);
   add("workspace", t.workspace_bytes);
   result += shares(parts) + fmt::format("  the peak is in the {}", e.peak);
+  if (e.stages.size() > 1) result += fmt::format(" on stage {} of {}", t.peak.stage, e.stages.size());
   if (t.saved_bytes != Bytes(0)) result += fmt::format("; {} are saved for the backward pass", print(t.saved_bytes));
   return result + "\n";
 }
@@ -132,6 +151,10 @@ std::string time(const Estimate& e, const Paint& paint) {
     if (seconds.value() > 0) parts.push_back({name, {print(seconds), seconds / t.step}});
   };
   add("compute", t.compute);
+  static constexpr std::array<const char*, kAxes> axes{"exposed, tensor", "exposed, context", "", "exposed, data"};
+  for (std::size_t a = 0; a < axes.size(); ++a)
+    if (axes[a][0] != 0) add(axes[a], t.traffic[a].exposed);
+  add("bubble", t.bubble);
   add("optimizer", t.optimizer);
   add("host", t.host);
   if (t.mfu > 1)
@@ -186,7 +209,9 @@ std::string conventions(const Estimate& e, int columns) {
                         state_widths(s.training.precision, s.training.optimizer).gradient / 2.0);
   const bool datasheet = s.hardware.products.empty();
   words += fmt::format(
-      "the LM head is included; one device. Times: {}",
+      "the LM head is included; {}. Times: {}",
+      devices(s.cluster) == 1 ? "one device"
+                              : "memory on the device that needs most, time on the slowest pipeline stage",
       datasheet ? fmt::format("roofline on {} peaks, so a lower bound (measure a machine for more)", origin_of(s))
                 : "from the kernels measured on this machine");
   return fmt::format("\n{}\n", wrapped(fmt::format("Conventions: {}.", words), columns, 2));

@@ -33,28 +33,28 @@ struct Text {
   double value;
 };
 
-/// An extent in the notes' letters.
-Text spell(const Extent& extent, const Sizes& sizes) {
+/// An extent in the notes' letters, with the sizes of one rank or of the whole model.
+Text spell(const Extent& extent, const std::array<std::int64_t, kSymbols>& size) {
   static constexpr std::array<const char*, kSymbols> letters{
-      "B", "S", "S",     "D",           "A",     "G",           "H", "F",
+      "B", "S", "S",     "S",           "D",     "A",           "G", "H",        "F",
       "V", "K", "pairs", "local_pairs", "pairs", "local_pairs", "N", "N_trained"};
   Text t{"", "", static_cast<double>(extent.factor)};
   if (extent.factor != 1) t.formula = t.numbers = std::to_string(extent.factor);
   for (int i = 0; i < extent.length; ++i) {
     const int symbol = static_cast<int>(extent.symbols[i]);
     t.formula += fmt::format("{}{}", t.formula.empty() ? "" : "*", letters[symbol]);
-    t.numbers += fmt::format("{}{}", t.numbers.empty() ? "" : "*", sizes.symbol[symbol]);
-    t.value *= static_cast<double>(sizes.symbol[symbol]);
+    t.numbers += fmt::format("{}{}", t.numbers.empty() ? "" : "*", size[symbol]);
+    t.value *= static_cast<double>(size[symbol]);
   }
   if (t.formula.empty()) t.formula = t.numbers = "1";
   return t;
 }
 
 template <class F>
-void for_segments(const Structure& structure, const Sizes& sizes, F&& f) {
-  f(structure.prologue, std::int64_t{1});
-  for (std::size_t k = 0; k < structure.blocks.size(); ++k) f(structure.blocks[k], sizes.layers[k]);
-  f(structure.epilogue, std::int64_t{1});
+void for_segments(const Structure& structure, const StageShape& shape, F&& f) {
+  f(structure.prologue, std::int64_t{shape.prologue});
+  for (std::size_t k = 0; k < structure.blocks.size(); ++k) f(structure.blocks[k], shape.layers[k]);
+  f(structure.epilogue, std::int64_t{shape.epilogue});
 }
 
 /// Adds a summand, or its repetitions to the one with the same name and formula.
@@ -74,10 +74,10 @@ std::string full_name(std::string_view name, std::string_view suffix) {
 
 std::vector<Summand> parameter_summands(const Evaluated& e) {
   std::vector<Summand> result;
-  for_segments(e.structure, e.sizes, [&](const LoweredSegment& s, std::int64_t repeat) {
+  for_segments(e.structure, StageShape{e.sizes.layers}, [&](const LoweredSegment& s, std::int64_t repeat) {
     for (const ParameterTensor& p : s.parameters) {
       if (p.tied) continue;
-      const Text t = spell(e.structure.extents[p.extent], e.sizes);
+      const Text t = spell(e.structure.extents[p.extent], e.sizes.whole_symbol);
       join(result,
            {full_name(text(p.name), p.suffix), t.formula, t.numbers, repeat, t.value * static_cast<double>(repeat)});
     }
@@ -87,10 +87,17 @@ std::vector<Summand> parameter_summands(const Evaluated& e) {
 
 std::vector<Summand> saved_summands(const Evaluated& e) {
   std::vector<Summand> result;
-  for_segments(e.structure, e.sizes, [&](const LoweredSegment& s, std::int64_t repeat) {
+  const Layout& l = e.sizes.layout;
+  const std::int64_t stage = e.totals.peak.stage;
+  const StageShape shape = stage_shape(l, stage);
+  const std::int64_t live =
+      l.pipeline > 1 ? live_chunks(l.schedule, l.pipeline, l.chunks, e.sizes.micro_batches, stage) : 1;
+  for_segments(e.structure, shape, [&](const LoweredSegment& s, std::int64_t layers) {
+    const std::int64_t repeat = layers * live / l.chunks;
+    if (repeat == 0) return;
     for (const SavedTensor& saved : s.saved) {
       const Tensor& tensor = s.tensors[saved.tensor];
-      const Text t = spell(e.structure.extents[saved.extent], e.sizes);
+      const Text t = spell(e.structure.extents[saved.extent], e.sizes.symbol);
       const double bytes = e.sizes.half_bytes[static_cast<int>(saved.width)] / 2.0;
       join(result, {full_name(text(tensor.name), tensor.suffix), fmt::format("{}*{:g}", t.formula, bytes),
                     fmt::format("{}*{:g}", t.numbers, bytes), repeat, t.value * bytes * static_cast<double>(repeat)});
@@ -107,11 +114,11 @@ std::vector<Summand> product_summands(const Evaluated& e, bool forward, bool bac
   std::vector<Summand> result;
   const Graph graph = build_graph(e.structure.choices);
   const auto add = [&](const Segment& segment, std::int64_t layers) {
-    const std::int64_t repeat = layers * e.sizes.micro_batches;
+    const std::int64_t repeat = layers * e.sizes.micro_batches * e.sizes.layout.data;
     const auto list = [&](const std::vector<Operator>& operators) {
       for (const Operator& op : operators) {
         if (op.flop.factor == 0) continue;
-        const Text t = spell(op.flop, e.sizes);
+        const Text t = spell(op.flop, e.sizes.whole_symbol);
         const bool weights = op.kind == OperatorKind::product;  // scores and context multiply two activations
         const char* of = op.pass == Pass::forward           ? ""
                          : op.pass == Pass::weight_gradient ? (weights ? " (weight gradient)" : " (second gradient)")

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <initializer_list>
 
+#include "costmodel/communication/collective.hpp"
 #include "costmodel/scenario/fields.hpp"
 #include "costmodel/scenario/json_text.hpp"
 #include "costmodel/scenario/names.hpp"
@@ -237,7 +238,15 @@ void check_parallel(Checks& checks, const Scenario& s) {
                  fmt::format("x context {} x pipeline {} = {} devices per replica do not divide the cluster's {}",
                              p.context, p.pipeline, model_parallel, all),
                  fmt::format("give a cluster of a multiple of {} devices", model_parallel));
-  if (all % model_parallel != 0) return;
+  const Fabric fabric = fabric_of(s.hardware, s.cluster);
+  checks.require(s.cluster.devices_per_node == 1 || fabric.link_rate > 0, {"/cluster/devices_per_node", "/hardware"},
+                 text(s.cluster.devices_per_node),
+                 "needs a link between the devices, of which the hardware profile says nothing",
+                 "give /hardware/link_bandwidth_bytes_per_s");
+  checks.require(s.cluster.nodes == 1 || fabric.nic_rate > 0, {"/cluster/nodes", "/hardware"}, text(s.cluster.nodes),
+                 "needs a network between the nodes, of which the hardware profile says nothing",
+                 "give /hardware/nic_bandwidth_bytes_per_s");
+  if (all % model_parallel != 0 || t.global_batch % t.micro_batch != 0) return;
   const std::int64_t replicas = data_parallel(s);
   checks.require(
       t.global_batch % (t.micro_batch * replicas) == 0,

@@ -295,9 +295,10 @@ std::vector<Field> run_fields() {
       in<&S::training, &T::micro_batch>("/training/micro_batch", positive(max_count),
                                         "Sequences in one forward pass [B]; activations grow in proportion.", "",
                                         "sequences"),
-      in<&S::training, &T::global_batch>("/training/global_batch", count(max_count),
-                                         "Sequences in one optimizer step, a multiple of micro_batch.", "micro_batch",
-                                         "sequences"),
+      in<&S::training, &T::global_batch>(
+          "/training/global_batch", count(max_count),
+          "Sequences in one optimizer step on all devices, a multiple of micro_batch times the data-parallel replicas.",
+          "micro_batch", "sequences"),
       in<&S::training, &T::precision>("/training/precision", "Which tensors are stored in which precision.",
                                       "bf16_mixed, else fp16_mixed, else fp32, as the device has it"),
       in<&S::training, &T::recompute>(

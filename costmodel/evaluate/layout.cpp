@@ -1,0 +1,87 @@
+#include "costmodel/evaluate/layout.hpp"
+
+#include <algorithm>
+
+namespace dtcalc {
+namespace {
+
+/// Kinds as kind_of_layer counts them: 0 begins a chunk, 1 the others (local ones of a windowed model), 2 global ones.
+void add_layers(const Layout& l, std::int64_t from, std::int64_t to, StageShape& shape) {
+  if (from >= to) return;
+  const std::int64_t count = to - from;
+  if (l.global_every == 0) {
+    shape.layers[0] += 1;
+    shape.layers[1] += count - 1;
+    return;
+  }
+  const auto globals_below = [&](std::int64_t layer) { return layer / l.global_every; };
+  std::int64_t global = globals_below(to) - globals_below(from);
+  std::int64_t local = count - global;
+  // A chunk that begins with a global layer counts it as one that is handed a delta too: the two differ by an addition.
+  if ((from + 1) % l.global_every != 0) {
+    shape.layers[0] += 1;
+    --local;
+  }
+  shape.layers[1] += local;
+  shape.layers[2] += global;
+}
+
+}  // namespace
+
+Layout layout_of(const Scenario& scenario, bool training) {
+  const Model& m = scenario.model;
+  Layout l;
+  l.layers = m.layers;
+  l.windowed = m.sliding_window > 0;
+  l.global_every = l.windowed ? m.global_layer_every : 0;
+  if (!training) return l;
+  const Parallel& p = scenario.training.parallel;
+  l.tensor = p.tensor;
+  l.context = p.context;
+  l.pipeline = p.pipeline;
+  l.chunks = p.virtual_stages;
+  l.data = data_parallel(scenario);
+  l.schedule = p.schedule;
+  l.zero = static_cast<int>(p.zero);
+  l.overlap_gradients = scenario.software.overlap_gradient_reduction;
+  l.overlap_parameters = scenario.software.overlap_parameter_gather;
+  if (l.tensor * l.context * l.data * l.pipeline == 1) return l;
+  const std::int64_t node = scenario.cluster.devices_per_node;
+  l.tensor_group = group_along(l.tensor, 1, node);
+  l.context_group = group_along(l.context, l.tensor, node);
+  l.data_group = group_along(l.context * l.data, l.tensor, node);
+  l.pipeline_group = group_along(l.pipeline, l.tensor * l.context * l.data, node);
+  l.fabric = fabric_of(scenario.hardware, scenario.cluster);
+  return l;
+}
+
+StageShape stage_shape(const Layout& l, std::int64_t stage) {
+  StageShape shape;
+  shape.prologue = stage == 0;
+  shape.epilogue = stage == l.pipeline - 1;
+  if (l.chunks > 1) {
+    const std::int64_t length = l.layers / (l.pipeline * l.chunks);
+    for (std::int64_t c = 0; c < l.chunks; ++c) {
+      const std::int64_t from = (c * l.pipeline + stage) * length;
+      add_layers(l, from, from + length, shape);
+    }
+    return shape;
+  }
+  const std::int64_t length = l.layers / l.pipeline, more = l.layers % l.pipeline;
+  const std::int64_t first_more = (l.pipeline - more) / 2;  // stages from here on, `more` of them, have one layer more
+  const std::int64_t from = stage * length + std::clamp<std::int64_t>(stage - first_more, 0, more);
+  add_layers(l, from, from + length + (stage >= first_more && stage < first_more + more), shape);
+  return shape;
+}
+
+std::array<std::int64_t, kMaxBlockKinds> all_layers(const Layout& l) {
+  if (l.global_every == 0) return {l.pipeline * l.chunks, l.layers - l.pipeline * l.chunks, 0};
+  std::array<std::int64_t, kMaxBlockKinds> sum{};
+  for (std::int64_t s = 0; s < l.pipeline; ++s) {
+    const StageShape shape = stage_shape(l, s);
+    for (int k = 0; k < kMaxBlockKinds; ++k) sum[k] += shape.layers[k];
+  }
+  return sum;
+}
+
+}  // namespace dtcalc

@@ -1,0 +1,84 @@
+#include "costmodel/evaluate/traffic.hpp"
+
+#include <algorithm>
+
+namespace dtcalc {
+
+double ProgramTraffic::add(const Kernel& kernel, const Program& program, const Sizes& sizes,
+                           const std::int64_t* values) {
+  const auto bytes = [&](std::size_t operand) {
+    const Traffic& t = program.traffic[kernel.traffic_begin + operand];
+    return static_cast<double>(bytes_of(values[t.extent], sizes.half_bytes[static_cast<int>(t.width)]));
+  };
+  const auto tensor = [&](Collective collective, std::size_t whole) {
+    const CollectiveCost cost = collective_cost(collective, bytes(whole), layout_.tensor_group, layout_.fabric);
+    sent_bytes_[static_cast<int>(Axis::tensor)] += cost.sent_bytes;
+    tensor_s_ += cost.seconds;
+    return cost.seconds;
+  };
+  const auto travel = [&](std::size_t operand, std::int64_t hops) {
+    const CollectiveCost cost =
+        collective_cost(Collective::send, bytes(operand), layout_.context_group, layout_.fabric);
+    sent_bytes_[static_cast<int>(Axis::context)] += static_cast<double>(hops) * bytes(operand);
+    ring_s_ += static_cast<double>(hops) * cost.seconds;
+    return static_cast<double>(hops) * cost.seconds;
+  };
+  switch (kernel.contract) {
+    case Contract::all_reduce:
+      return tensor(Collective::all_reduce, 0);
+    case Contract::all_gather:
+      return tensor(Collective::all_gather, 1);
+    case Contract::reduce_scatter:
+      return tensor(Collective::reduce_scatter, 0);
+    case Contract::ring:
+      return travel(0, layout_.context - 1);
+    case Contract::ring_backward:  // the gradient must come home
+      return travel(1, layout_.context - 1) + travel(0, layout_.context);
+    default:
+      return 0;
+  }
+}
+
+double ProgramTraffic::exposed_ring() const {
+  const auto ranks = static_cast<double>(layout_.context);
+  return std::max(0.0, ring_s_ - attention_s_ * (ranks - 1) / ranks);
+}
+
+StateTraffic state_traffic(std::int64_t parameters, std::int64_t trained, const Sizes& sizes,
+                           const StageSeconds& seconds) {
+  const Layout& l = sizes.layout;
+  StateTraffic t;
+  if (l.replicas_of_states() == 1) return t;
+  const auto cost = [&](Collective collective, std::int64_t elements, int half_bytes) {
+    return collective_cost(collective, static_cast<double>(bytes_of(elements, half_bytes)), l.data_group, l.fabric);
+  };
+  const auto micro_batches = static_cast<double>(sizes.micro_batches);
+  const auto layers = static_cast<double>(std::max<std::int64_t>(1, l.layers / l.pipeline));
+  const CollectiveCost reduce =
+      cost(l.zero == 0 ? Collective::all_reduce : Collective::reduce_scatter, trained, sizes.state.gradient);
+  const CollectiveCost gather =
+      l.zero == 0 ? CollectiveCost{} : cost(Collective::all_gather, parameters, sizes.state.weight);
+  // Of `total`, what does not hide behind `work`: at least one layer's share, which has nothing to hide behind.
+  const auto exposed = [&](double total, double work, bool overlaps) {
+    return overlaps ? std::max(total / layers, total - work) : total;
+  };
+  const double backward = seconds.backward_input + seconds.backward_weight;
+  if (l.zero < 3) {
+    t.reduction_s = reduce.seconds;
+    t.sent_bytes = reduce.sent_bytes + gather.sent_bytes;
+    t.exposed_s = exposed(reduce.seconds, backward, l.overlap_gradients) +
+                  (gather.seconds > 0 ? exposed(gather.seconds, seconds.forward, l.overlap_parameters) : 0);
+    return t;
+  }
+  t.reduction_s = reduce.seconds * micro_batches;
+  t.sent_bytes = (reduce.sent_bytes + 2 * gather.sent_bytes) * micro_batches;
+  // Gathering for the backward pass and reducing share the wire of that pass.
+  const double in_backward = l.overlap_gradients && l.overlap_parameters
+                                 ? exposed(gather.seconds + reduce.seconds, backward, true)
+                                 : exposed(gather.seconds, backward, l.overlap_parameters) +
+                                       exposed(reduce.seconds, backward, l.overlap_gradients);
+  t.exposed_s = (exposed(gather.seconds, seconds.forward, l.overlap_parameters) + in_backward) * micro_batches;
+  return t;
+}
+
+}  // namespace dtcalc

@@ -1,0 +1,46 @@
+// Communication of one rank: the collectives inside a program (7.2-7.4), and the gradients, parameters and states that
+// data ranks share (ZeRO). Called by evaluate.
+#pragma once
+
+#include "costmodel/evaluate/sizes.hpp"
+#include "costmodel/schedule/bound.hpp"
+
+namespace dtcalc {
+
+/// The collectives of one program, one micro-batch.
+class ProgramTraffic {
+ public:
+  explicit ProgramTraffic(const Layout& layout) : layout_(layout) {}
+
+  /// Adds a collective kernel; its seconds.
+  double add(const Kernel& kernel, const Program& program, const Sizes& sizes, const std::int64_t* values);
+  /// Attention that runs while keys and values travel. A ring of R ranks computes R times and travels R - 1 times.
+  void hide_ring_behind(double attention_s) { attention_s_ += attention_s; }
+
+  double sent_bytes(Axis axis) const { return sent_bytes_[static_cast<int>(axis)]; }
+  double exposed_tensor() const { return tensor_s_; }
+  /// What is left of the ring's transfers when each hides behind one iteration of attention.
+  double exposed_ring() const;
+
+ private:
+  const Layout& layout_;
+  std::array<double, kAxes> sent_bytes_{};
+  double tensor_s_ = 0, ring_s_ = 0, attention_s_ = 0;
+};
+
+/// What the ranks that hold the same parameters exchange in one step, for one stage.
+struct StateTraffic {
+  double sent_bytes = 0;
+  double reduction_s = 0;  ///< of the gradients, exposed or not
+  double exposed_s = 0;
+};
+
+/// ZeRO 0 all-reduces the gradients; 1 and 2 reduce-scatter them and gather the updated weights; 3 gathers the weights
+/// before either pass of every micro-batch and reduce-scatters every micro-batch's gradients. Stacks that overlap hide
+/// the reduction behind the last micro-batch's backward pass and the gathering behind the passes that use it, but for
+/// the first or last layer's share. `parameters` and `trained` are the stage's, on this rank; `seconds` per
+/// micro-batch.
+StateTraffic state_traffic(std::int64_t parameters, std::int64_t trained, const Sizes& sizes,
+                           const StageSeconds& seconds);
+
+}  // namespace dtcalc
