@@ -174,6 +174,12 @@ Sizes sizes_of(const Scenario& scenario, bool training) {
   return s;
 }
 
+void place_stages(const Scenario& scenario, Sizes& sizes) {
+  sizes.layout = layout_of(scenario, true);
+  sizes.layers = all_layers(sizes.layout);
+  sizes.micro_batches = micro_batches(scenario);
+}
+
 void evaluate_extents(const Structure& structure, const std::array<std::int64_t, kSymbols>& symbol,
                       std::array<std::int64_t, kMaxExtents>& values) {
   const std::size_t count = structure.extents.size();

@@ -42,6 +42,10 @@ struct Sizes {
 /// Sizes of a scenario; `training` as for choices_of. For inference `query` is the prompt.
 Sizes sizes_of(const Scenario& scenario, bool training);
 
+/// Puts the scenario's stages, schedule, data ranks and ZeRO stage into sizes that sizes_of made for the same
+/// micro-batch, tensor and context ranks.
+void place_stages(const Scenario& scenario, Sizes& sizes);
+
 /// State widths of a precision set and optimizer.
 StateWidths state_widths(Precision precision, Optimizer optimizer);
 

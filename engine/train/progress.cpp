@@ -16,8 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto terminal_interval = 100ms;
-constexpr auto log_interval = 10s;
+constexpr auto redraw_interval = 100ms;
 constexpr int widest_bar = 30;
 constexpr int narrowest_bar = 5;
 constexpr std::string_view clear_line = "\r\x1B[K";
@@ -76,32 +75,25 @@ Progress::Progress(int descriptor, std::string label, std::int64_t total, std::i
 Progress::~Progress() { finish(); }
 
 void Progress::update(std::int64_t done, std::string_view text) {
+  if (!terminal_.is_terminal) return;
   done_ = done;
   text_ = text;
-  pending_ = true;
   const Clock::time_point now = Clock::now();
-  const auto interval = terminal_.is_terminal ? Clock::duration(terminal_interval) : Clock::duration(log_interval);
   const bool first = drawn_ == Clock::time_point();
-  if (!first && done_ < total_ && now - drawn_ < interval) return;
+  if (!first && done_ < total_ && now - drawn_ < redraw_interval) return;
   drawn_ = now;
   draw();
 }
 
 void Progress::draw() {
-  pending_ = false;
   const double elapsed = std::chrono::duration<double>(Clock::now() - started_).count();
   const std::int64_t here = done_ - already_done_;
   const double remaining = here > 0 ? elapsed / static_cast<double>(here) * static_cast<double>(total_ - done_) : -1;
-  std::string line;
-  if (terminal_.is_terminal) {
-    terminal_ = inspect_terminal(descriptor_);  // the window may have been resized
-    line = std::string(clear_line) +
-           progress_line(label_, done_, total_, remaining, text_, terminal_.columns, terminal_.colour);
-    visible_ = true;
-  } else {
-    line = fmt::format("{} {}/{}{}{}\n", label_, done_, total_, text_.empty() ? "" : ", ", text_);
-  }
-  static_cast<void>(checked_write(descriptor_, line));
+  terminal_ = inspect_terminal(descriptor_);  // the window may have been resized
+  static_cast<void>(checked_write(
+      descriptor_, std::string(clear_line) +
+                       progress_line(label_, done_, total_, remaining, text_, terminal_.columns, terminal_.colour)));
+  visible_ = true;
 }
 
 void Progress::note(std::string_view line) {
@@ -110,9 +102,7 @@ void Progress::note(std::string_view line) {
 }
 
 void Progress::finish() {
-  if (!terminal_.is_terminal && pending_) draw();
   if (std::exchange(visible_, false)) static_cast<void>(checked_write(descriptor_, clear_line));
-  pending_ = false;
 }
 
 }  // namespace dtcalc

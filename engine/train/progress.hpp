@@ -1,4 +1,4 @@
-// Progress of a long run: a bar on a terminal, sparse lines in a log. Called by the verbs that take time: run train,
+// Progress of a long run: a bar on a terminal, nothing in a log. Called by the verbs that take time: run train,
 // run generate, measure, validate, sweep.
 #pragma once
 
@@ -22,9 +22,8 @@ Terminal inspect_terminal(int descriptor);
 std::string progress_line(std::string_view label, std::int64_t done, std::int64_t total, double remaining_s,
                           std::string_view text, int columns, bool colour);
 
-/// Draws on `descriptor` (stderr). On a terminal one line is redrawn at most ten times a second; otherwise a plain line
-/// appears with the first and last step and between them at most every ten seconds. Failing writes are ignored:
-/// progress never stops a run.
+/// Draws on `descriptor` (stderr) when that is a terminal: one line, redrawn at most ten times a second. Anywhere else
+/// nothing but notes appears. Failing writes are ignored: progress never stops a run.
 class Progress {
  public:
   Progress(int descriptor, std::string label, std::int64_t total, std::int64_t already_done = 0);
@@ -36,7 +35,7 @@ class Progress {
   void update(std::int64_t done, std::string_view text);
   /// Prints a lasting line above the bar.
   void note(std::string_view line);
-  /// Clears the bar (terminal) or prints the last update if it has not been (log).
+  /// Clears the bar.
   void finish();
 
  private:
@@ -51,7 +50,6 @@ class Progress {
   std::string text_;
   Clock::time_point started_;
   Clock::time_point drawn_{};
-  bool pending_ = false;  ///< an update has not been shown
   bool visible_ = false;  ///< the terminal's cursor stands in a drawn bar
 };
 
