@@ -313,8 +313,8 @@ Totals evaluate(const Structure& structure, const Sizes& sizes, Details* details
   return combine(structure, sizes, segments, plan, details);
 }
 
-Totals evaluate(const Scenario& scenario, bool training, Details* details) {
-  return evaluate(cached_structure(choices_of(scenario, training)), sizes_of(scenario, training), details);
+Totals evaluate(const Scenario& scenario, Work work, Details* details, std::int64_t context) {
+  return evaluate(cached_structure(choices_of(scenario, work)), sizes_of(scenario, work, context), details);
 }
 
 }  // namespace dtcalc

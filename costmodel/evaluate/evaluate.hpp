@@ -77,7 +77,10 @@ Totals evaluate(const Structure& structure, const Sizes& sizes, Details* details
 Totals combine(const Structure& structure, const Sizes& sizes, const Segments& segments, MemoryPlan& plan,
                Details* details = nullptr);
 
-/// Structure (cached), sizes and evaluation of a scenario's training step, or of its forward pass alone.
-Totals evaluate(const Scenario& scenario, bool training, Details* details = nullptr);
+/// Structure (cached), sizes and evaluation of a scenario's work; `context` for decode as in sizes_of.
+Totals evaluate(const Scenario& scenario, Work work, Details* details = nullptr, std::int64_t context = 0);
+inline Totals evaluate(const Scenario& scenario, bool training, Details* details = nullptr) {
+  return evaluate(scenario, training ? Work::training : Work::evaluation, details);
+}
 
 }  // namespace dtcalc

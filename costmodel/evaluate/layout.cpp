@@ -28,23 +28,25 @@ void add_layers(const Layout& l, std::int64_t from, std::int64_t to, StageShape&
 
 }  // namespace
 
-Layout layout_of(const Scenario& scenario, bool training) {
+Layout layout_of(const Scenario& scenario, Work work) {
   const Model& m = scenario.model;
   Layout l;
   l.layers = m.layers;
   l.windowed = m.sliding_window > 0;
   l.global_every = l.windowed ? m.global_layer_every : 0;
-  if (!training) return l;
-  const Parallel& p = scenario.training.parallel;
-  l.tensor = p.tensor;
-  l.context = p.context;
-  l.pipeline = p.pipeline;
-  l.chunks = p.virtual_stages;
-  l.data = data_parallel(scenario);
-  l.schedule = p.schedule;
-  l.zero = static_cast<int>(p.zero);
-  l.overlap_gradients = scenario.software.overlap_gradient_reduction;
-  l.overlap_parameters = scenario.software.overlap_parameter_gather;
+  if (is_serving(work)) l.tensor = scenario.inference.tensor;
+  if (work == Work::training) {
+    const Parallel& p = scenario.training.parallel;
+    l.tensor = p.tensor;
+    l.context = p.context;
+    l.pipeline = p.pipeline;
+    l.chunks = p.virtual_stages;
+    l.data = data_parallel(scenario);
+    l.schedule = p.schedule;
+    l.zero = static_cast<int>(p.zero);
+    l.overlap_gradients = scenario.software.overlap_gradient_reduction;
+    l.overlap_parameters = scenario.software.overlap_parameter_gather;
+  }
   if (l.tensor * l.context * l.data * l.pipeline == 1) return l;
   const std::int64_t node = scenario.cluster.devices_per_node;
   l.tensor_group = group_along(l.tensor, 1, node);

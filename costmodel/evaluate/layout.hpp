@@ -9,7 +9,7 @@
 #include <cstdint>
 
 #include "costmodel/communication/collective.hpp"
-#include "costmodel/scenario/scenario.hpp"
+#include "costmodel/graph/graph.hpp"
 
 namespace dtcalc {
 
@@ -29,7 +29,8 @@ struct Layout {
   std::int64_t replicas_of_states() const { return data * context; }  ///< ranks that hold the same parameters
 };
 
-Layout layout_of(const Scenario& scenario, bool training);
+/// For serving one replica; evaluation runs on one device.
+Layout layout_of(const Scenario& scenario, Work work);
 
 /// What one stage holds: layers by block kind, of all its chunks.
 struct StageShape {

@@ -76,16 +76,15 @@ namespace {
 void shard(const Scenario& scenario, bool training, Sizes& s) {
   s.whole_symbol = s.symbol;
   const Layout& l = s.layout;
-  const bool vocabulary = training && l.tensor > 1;
   if (l.tensor == 1 && l.context == 1) return;
   s.sharded = true;
   const auto of = [&](Symbol symbol) -> std::int64_t& { return s.symbol[static_cast<int>(symbol)]; };
   of(Symbol::heads) /= l.tensor;
   of(Symbol::mlp) /= l.tensor;
   of(Symbol::kv_heads) = std::max<std::int64_t>(1, of(Symbol::kv_heads) / l.tensor);  // replicated beyond G (E37)
-  if (vocabulary) of(Symbol::vocabulary) = (of(Symbol::vocabulary) + l.tensor - 1) / l.tensor;  // padded
+  of(Symbol::vocabulary) = (of(Symbol::vocabulary) + l.tensor - 1) / l.tensor;        // padded
   of(Symbol::query) /= l.context;
-  of(Symbol::shard) /= l.context * (scenario.training.parallel.sequence ? l.tensor : 1);
+  of(Symbol::shard) /= l.context * (training && scenario.training.parallel.sequence ? l.tensor : 1);
   of(Symbol::model_pairs_global) /= l.context;
   of(Symbol::flash_pairs_global) = ring_pairs(of(Symbol::key), l.context, scenario.training.parallel.context_sharding,
                                               of(Symbol::flash_pairs_global), scenario.software);
@@ -113,16 +112,19 @@ std::int64_t ring_pairs(std::int64_t sequence, std::int64_t ranks, ContextShardi
   return 0;
 }
 
-Sizes sizes_of(const Scenario& scenario, bool training) {
+Sizes sizes_of(const Scenario& scenario, Work work, std::int64_t context) {
+  const bool training = work == Work::training;
   const Model& m = scenario.model;
   const Training& t = scenario.training;
   Sizes s;
   const auto set = [&](Symbol symbol, std::int64_t value) { s.symbol[static_cast<int>(symbol)] = value; };
-  const std::int64_t sequence = training ? t.sequence : scenario.inference.prompt_tokens;
+  const std::int64_t keys = training ? t.sequence : work == Work::decode ? context : scenario.inference.prompt_tokens;
+  const std::int64_t sequence = work == Work::decode ? 1 : keys;
   set(Symbol::batch, training ? t.micro_batch : scenario.inference.batch);
   set(Symbol::query, sequence);
   set(Symbol::shard, sequence);
-  set(Symbol::key, sequence);
+  set(Symbol::key, keys);
+  set(Symbol::local_key, m.sliding_window > 0 ? std::min(m.sliding_window, keys) : keys);
   set(Symbol::hidden, m.hidden_size);
   set(Symbol::heads, m.heads);
   set(Symbol::kv_heads, m.kv_heads);
@@ -132,14 +134,14 @@ Sizes sizes_of(const Scenario& scenario, bool training) {
   set(Symbol::positions, position_rows(m));
   const Software& w = scenario.software;
   const auto tiles = [&](std::int64_t window) {
-    return flash_pairs(sequence, sequence, w.flash_query_tile, w.flash_key_tile, w.flash_skips_masked_tiles, window);
+    return flash_pairs(sequence, keys, w.flash_query_tile, w.flash_key_tile, w.flash_skips_masked_tiles, window);
   };
-  set(Symbol::model_pairs_global, model_pairs(sequence, sequence, 0, t.causal_flop));
-  set(Symbol::model_pairs_local, model_pairs(sequence, sequence, m.sliding_window, t.causal_flop));
+  set(Symbol::model_pairs_global, model_pairs(sequence, keys, 0, t.causal_flop));
+  set(Symbol::model_pairs_local, model_pairs(sequence, keys, m.sliding_window, t.causal_flop));
   set(Symbol::flash_pairs_global, tiles(0));
   set(Symbol::flash_pairs_local, m.sliding_window > 0 ? tiles(m.sliding_window) : 0);
 
-  s.layout = layout_of(scenario, training);
+  s.layout = layout_of(scenario, work);
   s.layers = all_layers(s.layout);
   s.micro_batches = training ? micro_batches(scenario) : 1;
   shard(scenario, training, s);
@@ -154,6 +156,7 @@ Sizes sizes_of(const Scenario& scenario, bool training) {
   const std::int8_t stream = training && is_autocast(p) ? k4 : narrow;
   s.state = state_widths(training ? p : Precision::fp32, t.optimizer);
   if (!training) s.state = {narrow, 0, 0, 0, 0};
+  if (is_serving(work)) s.state.weight = static_cast<std::int8_t>(half_bytes(scenario.inference.weights));
   width(Width::activation, narrow);
   width(Width::stream, stream);
   width(Width::probability, stream);
@@ -163,6 +166,7 @@ Sizes sizes_of(const Scenario& scenario, bool training) {
   width(Width::statistic, wide);
   width(Width::mask, 2);
   width(Width::index, k4);
+  width(Width::cache, static_cast<std::int8_t>(half_bytes(scenario.inference.cache)));
 
   const Device& d = scenario.hardware;
   const FlopPerSecond rate = d.rate(s.product_dtype);
@@ -175,7 +179,7 @@ Sizes sizes_of(const Scenario& scenario, bool training) {
 }
 
 void place_stages(const Scenario& scenario, Sizes& sizes) {
-  sizes.layout = layout_of(scenario, true);
+  sizes.layout = layout_of(scenario, Work::training);
   sizes.layers = all_layers(sizes.layout);
   sizes.micro_batches = micro_batches(scenario);
 }

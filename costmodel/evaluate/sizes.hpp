@@ -39,8 +39,12 @@ struct Sizes {
   const Device* calibrated = nullptr;  ///< its measured tables, when there are any; must outlive the evaluation
 };
 
-/// Sizes of a scenario; `training` as for choices_of. For inference `query` is the prompt.
-Sizes sizes_of(const Scenario& scenario, bool training);
+/// Sizes of a scenario. An evaluation or prefill has the prompt's tokens as `query`; a decode step one query over
+/// `context` keys, the new one among them.
+Sizes sizes_of(const Scenario& scenario, Work work, std::int64_t context = 0);
+inline Sizes sizes_of(const Scenario& scenario, bool training) {
+  return sizes_of(scenario, training ? Work::training : Work::evaluation);
+}
 
 /// Puts the scenario's stages, schedule, data ranks and ZeRO stage into sizes that sizes_of made for the same
 /// micro-batch, tensor and context ranks.

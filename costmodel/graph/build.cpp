@@ -68,12 +68,12 @@ class Builder {
   TensorId product(Name name, TensorId x, TensorId weight, const Extent& n, const Extent& k) {
     x = cast(x);
     weight = cast(weight);
-    const TensorId y = tensor(name, Width::activation, kRows * n);
+    const TensorId y = tensor(name, Width::activation, product_rows_ * n);
     Operator& op = append(OperatorKind::product, name, {x, weight}, {y});
-    op.m = kRows;
+    op.m = product_rows_;
     op.n = n;
     op.k = k;
-    op.flop = kRows * n * k * 2;
+    op.flop = product_rows_ * n * k * 2;
     return y;
   }
 
@@ -195,6 +195,20 @@ class Builder {
     return y;
   }
 
+  /// Keeps new keys or values; what attention reads then is all that the cache holds. A prefill begins with an empty
+  /// one.
+  TensorId cached(TensorId x) {
+    if (!c_.decode) {
+      append(OperatorKind::cache, Name::attention_cache, {x}, {});
+      return x;
+    }
+    const Symbol keys = s_.local ? S::local_key : S::key;
+    const TensorId all = tensor(Name::attention_cache, Width::cache, {S::batch, keys, S::kv_heads, S::head}, "cache");
+    s_.tensors[all].input = true;
+    append(OperatorKind::cache, Name::attention_cache, {x}, {all});
+    return all;
+  }
+
   /// Causal attention (1.3)-(1.7) with the masks of E02; heads are the outer index of the concatenation (E50).
   TensorId attention(TensorId x) {
     x = enter(Name::attention_gather, x);
@@ -204,6 +218,7 @@ class Builder {
                         c_.value_bias, ParameterClass::value);
     k = in_place(OperatorKind::ring, Name::attention_ring, k, c_.context);
     v = in_place(OperatorKind::ring, Name::attention_ring, v, c_.context);
+    if (c_.serving) k = cached(k), v = cached(v);
     const Symbol pairs = s_.local ? S::model_pairs_local : S::model_pairs_global;
     const Extent product_flop = Extent{S::batch, S::heads, pairs, S::head} * 2;
     const auto core_from = s_.tensors.size();
@@ -318,16 +333,23 @@ class Builder {
     const TensorId weight = parameter(Name::head_product, {S::vocabulary, S::hidden}, "weight",
                                       c_.tied ? ParameterClass::embedding : ParameterClass::head, {S::hidden});
     s_.tensors[weight].tied = c_.tied;
+    if (c_.serving) {
+      const TensorId last = tensor(Name::head_select, s_.tensors[x].width, {S::batch, S::hidden});
+      append(OperatorKind::select, Name::head_select, {x}, {last});
+      x = last;
+      product_rows_ = {S::batch};
+    }
     TensorId logits = product(Name::head_product, enter(Name::head_gather, x), weight, {S::vocabulary}, {S::hidden});
     s_.tensors[logits].width = Width::logits;
     if (c_.head_bias)
       logits =
           bias(Name::head_bias, logits, parameter(Name::head_product, {S::vocabulary}, "bias", ParameterClass::head));
     if (c_.final_softcap) {
-      const TensorId capped = tensor(Name::head_softcap, Width::logits, kRows * Extent{S::vocabulary});
+      const TensorId capped = tensor(Name::head_softcap, Width::logits, product_rows_ * Extent{S::vocabulary});
       append(OperatorKind::softcap, Name::head_softcap, {logits}, {capped});
       logits = capped;
     }
+    if (c_.serving) return;
     // (1.12) with E22, split where a vocabulary-parallel layout needs a collective (E33).
     const TensorId targets = input(Name::loss_target, "targets");
     const TensorId max = tensor(Name::loss_max, Width::statistic, kRows);
@@ -345,6 +367,7 @@ class Builder {
   const Choices& c_;
   Segment& s_;
   Extent stream_rows_;
+  Extent product_rows_ = kRows;  ///< m of the products; the last positions alone for the head in serving
   std::pair<TensorId, TensorId> entered_{kNone, kNone};  ///< the tensor that entered last, and what it became
 };
 
@@ -397,7 +420,8 @@ int block_kinds(const Model& model) {
   return model.sliding_window > 0 && model.global_layer_every > 0 ? 3 : 2;
 }
 
-Choices choices_of(const Scenario& scenario, bool training) {
+Choices choices_of(const Scenario& scenario, Work work) {
+  const bool training = work == Work::training;
   const Model& m = scenario.model;
   const Software& w = scenario.software;
   const Training& t = scenario.training;
@@ -422,7 +446,9 @@ Choices choices_of(const Scenario& scenario, bool training) {
   c.output_bias = m.attention_output_bias;
   c.mlp_bias = m.mlp_bias;
   c.head_bias = m.head_bias;
-  c.tensor = training && t.parallel.tensor > 1;
+  c.serving = is_serving(work);
+  c.decode = work == Work::decode;
+  c.tensor = training ? t.parallel.tensor > 1 : c.serving && scenario.inference.tensor > 1;
   c.sequence = training && t.parallel.sequence;
   c.save_full_inputs = training && t.parallel.save_full_inputs;
   c.context = training && t.parallel.context > 1;

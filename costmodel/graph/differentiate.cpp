@@ -206,6 +206,8 @@ class Differentiator {
       case OperatorKind::loss_sum:
       case OperatorKind::loss_target:
       case OperatorKind::reduce:
+      case OperatorKind::cache:
+      case OperatorKind::select:
       case OperatorKind::count:
         return;
     }

@@ -31,6 +31,7 @@ enum class Width : std::uint8_t {
   statistic,  ///< norm statistics, log-sum-exp, losses: 4 bytes (8 in fp64)
   mask,       ///< dropout masks: 1 byte
   index,      ///< token ids: 4 bytes
+  cache,      ///< keys and values of earlier positions
   count
 };
 inline constexpr int kWidths = static_cast<int>(Width::count);
@@ -97,6 +98,8 @@ enum class OperatorKind : std::uint8_t {
   leave,   ///< out of it: reduce-scatter to sequence shards, or all-reduce; the gradient is gathered, or nothing
   reduce,  ///< all-reduce of the loss's statistics over vocabulary shards (E33)
   ring,    ///< keys or values travel around the context ring (7.4)
+  cache,   ///< new keys or values join those of earlier positions (12.1)
+  select,  ///< the last position of every sequence
   count
 };
 
@@ -153,6 +156,8 @@ struct Choices {
   bool tied, gated, attention_softcap, final_softcap;
   bool residual_dropout, attention_dropout, embedding_dropout;
   bool training, clip, autocast;
+  bool serving;  ///< prefill or decode: a cache is filled, the head sees the last position, there is no loss
+  bool decode;   ///< attention over what the cache holds
   bool tensor, sequence, save_full_inputs, context;  ///< layout: which collectives there are
   std::uint16_t frozen;                              ///< bit per ParameterClass
   bool one_layer, windowed, mixed_windows;           ///< which block kinds exist
@@ -164,9 +169,15 @@ struct Choices {
   friend bool operator==(const Choices&, const Choices&) = default;
 };
 
-/// Reads the discrete choices off a checked scenario. `training` false means the forward pass alone (evaluation,
-/// prefill).
-Choices choices_of(const Scenario& scenario, bool training);
+/// What is computed: a training step, its forward pass and loss alone, or the two phases of serving (Sec. 12).
+enum class Work : std::uint8_t { training, evaluation, prefill, decode };
+constexpr bool is_serving(Work work) { return work == Work::prefill || work == Work::decode; }
+
+/// Reads the discrete choices off a checked scenario.
+Choices choices_of(const Scenario& scenario, Work work);
+inline Choices choices_of(const Scenario& scenario, bool training) {
+  return choices_of(scenario, training ? Work::training : Work::evaluation);
+}
 
 /// The tensor whose storage `t` has: itself unless it is an alias.
 inline TensorId storage_of(const Segment& segment, TensorId t) {

@@ -61,7 +61,9 @@ std::string_view text(Name name) {
       "block.mlp.gather",
       "block.mlp.reduce",
       "head.gather",
-      "loss.reduce"};
+      "loss.reduce",
+      "block.attention.cache",
+      "head.select"};
   return kText[static_cast<std::size_t>(name)];
 }
 

@@ -64,6 +64,8 @@ enum class Name : std::uint8_t {
   mlp_reduce,
   head_gather,
   loss_reduce,
+  attention_cache,
+  head_select,
   count
 };
 

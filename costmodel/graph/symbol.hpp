@@ -16,6 +16,7 @@ enum class Symbol : std::uint8_t {
   query,               ///< S, positions computed; S / R on a rank of a context ring
   shard,               ///< S / T, positions of the residual stream on a rank under sequence parallelism
   key,                 ///< S', positions attended to (= S in training, on all ranks of a context ring)
+  local_key,           ///< those of them that the sliding window leaves
   hidden,              ///< D
   heads,               ///< A
   kv_heads,            ///< G

@@ -64,6 +64,8 @@ const ContractInfo& info(Contract contract) {
       {"position_backward", false, {{{"dy", r}, {"dpositions", u}}}},
       {"gradient_norm", false, {}},
       {"optimizer", false, {}},
+      {"cache_append", false, {{{"x", u}}}},
+      {"select", false, {{{"x", r, true}, {"out", w}}}},
       {"all_reduce", false, {{{"x", u}}}},
       {"all_gather", false, {{{"shard", r}, {"whole", w}}}},
       {"reduce_scatter", false, {{{"whole", r}, {"shard", w}}}},

@@ -56,6 +56,8 @@ enum class Contract : std::uint8_t {
   position_backward,
   gradient_norm,   ///< global norm of the gradients
   optimizer,       ///< one step over the parameter inventory
+  cache_append,    ///< new keys or values are written behind the cached ones
+  select,          ///< the last position of every sequence
   all_reduce,      ///< in place, over the ranks of the kernel's axis
   all_gather,      ///< shards to the whole
   reduce_scatter,  ///< partial sums to shards of their sum

@@ -290,8 +290,9 @@ class Storage {
       for_operands(kernel, [&](TensorId t, const OperandRole& role) {
         const Tensor& tensor = s_.tensors[t];
         Extent extent = tensor.elements;
-        if (role.gathered)  // one row per token, or one element
+        if (role.gathered)  // one row per token or sequence, or one element
           extent = kernel.contract == Contract::loss_target ? Extent{Symbol::batch, Symbol::query}
+                   : kernel.contract == Contract::select    ? Extent{Symbol::batch, Symbol::hidden}
                                                             : Extent{Symbol::batch, Symbol::query, Symbol::hidden};
         const bool write = writes(role.access);
         const bool also_read = role.access == Access::update || (write && first_write && kernel.accumulate);

@@ -170,6 +170,12 @@ class Lowering {
       case OperatorKind::ring:
         emit(Contract::ring, op, {in[0]}).axis = Axis::context;
         return take(1);
+      case OperatorKind::cache:
+        emit(Contract::cache_append, op, {in[0]});
+        return take(1);
+      case OperatorKind::select:
+        emit(Contract::select, op, {in[0], out[0]});
+        return take(1);
       case OperatorKind::dropout:
         emit(Contract::bias_dropout, op, {in[0], kNone, out[0], out[1]}).drops = true;
         return take(1);

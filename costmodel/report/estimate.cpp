@@ -84,26 +84,69 @@ std::string_view peak_in_words(const Totals& totals, const Structure& structure)
   return totals.peak.backward ? "backward pass of a block" : "forward pass of a block";
 }
 
-Prefill prefill_of(const Scenario& scenario) {
-  Prefill p;
-  Details details;
-  p.totals = evaluate(scenario, false, &details);
-  p.prefill = p.totals.step;
+/// Keys and values of `tokens` positions of one sequence on one device, bytes. A local layer keeps no more than its
+/// window; heads are replicated once T > G (E37).
+std::int64_t cache_bytes(const Scenario& scenario, std::int64_t tokens) {
   const Model& m = scenario.model;
   const Inference& i = scenario.inference;
-  const std::int64_t half = half_bytes(i.precision);
-  p.kv_cache_bytes_per_token = Bytes(2 * m.layers * m.kv_heads * m.head_size * half / 2);
-  // A local layer keeps no more than its window.
-  const std::int64_t tokens = i.prompt_tokens + i.new_tokens;
   std::int64_t kept = 0;
   for (std::int64_t layer = 0; layer < m.layers; ++layer)
     kept += is_local(m, layer) ? std::min(tokens, m.sliding_window) : tokens;
-  p.kv_cache = Bytes(2 * i.batch * kept * m.kv_heads * m.head_size * half / 2);
-  p.total = p.totals.total + p.kv_cache;
-  double bytes = 0;
-  for (const OperatorRow& row : operator_rows(details)) bytes += row.read_bytes + row.written_bytes;
-  if (bytes > 0) p.intensity_flop_per_byte = p.totals.hardware_flop.value() / bytes;
-  return p;
+  const std::int64_t heads = std::max<std::int64_t>(1, m.kv_heads / i.tensor);
+  return bytes_of(2 * kept * heads * m.head_size, half_bytes(i.cache));
+}
+
+double intensity(const Details& details) {
+  double flop = 0, bytes = 0;
+  for (const GroupItem& item : details.groups) {
+    flop += item.flop * static_cast<double>(item.count);
+    bytes += (item.read_bytes + item.written_bytes) * static_cast<double>(item.count);
+  }
+  return bytes > 0 ? flop / bytes : 0;
+}
+
+/// Weights, cache and scratch of a batch at its full length.
+Bytes serving_bytes(const Scenario& scenario, const Totals& prefill, const Totals& decode) {
+  const Inference& i = scenario.inference;
+  return std::max(prefill.total, decode.total) + Bytes(i.batch * cache_bytes(scenario, i.prompt_tokens + i.new_tokens));
+}
+
+std::int64_t largest_batch(Scenario scenario) {
+  const std::int64_t longest = scenario.inference.prompt_tokens + scenario.inference.new_tokens;
+  const auto fits = [&](std::int64_t batch) {
+    scenario.inference.batch = batch;
+    return serving_bytes(scenario, evaluate(scenario, Work::prefill),
+                         evaluate(scenario, Work::decode, nullptr, longest)) <= scenario.hardware.memory;
+  };
+  std::int64_t low = 0, high = 1;
+  while (high < (1 << 24) && fits(high)) low = high, high *= 2;
+  while (high - low > 1) {
+    const std::int64_t middle = low + (high - low) / 2;
+    (fits(middle) ? low : high) = middle;
+  }
+  return low;
+}
+
+Serving serving_of(const Scenario& scenario, Details& details) {
+  Serving s;
+  const Inference& i = scenario.inference;
+  s.prefill_totals = evaluate(scenario, Work::prefill, &details);
+  s.prefill = s.prefill_totals.step;
+  s.prefill_intensity = intensity(details);
+  Details decode;
+  const std::int64_t halfway = i.prompt_tokens + (i.new_tokens + 1) / 2;
+  s.decode_totals = evaluate(scenario, Work::decode, &decode, halfway);
+  s.decode_step = s.decode_totals.step;
+  s.decode_intensity = intensity(decode);
+  // A step's time is all but linear in the context, so the step halfway stands for the mean. The prefill's own logits
+  // give the first token.
+  s.request = s.prefill + s.decode_step * static_cast<double>(std::max<std::int64_t>(0, i.new_tokens - 1));
+  s.throughput = Tokens(i.batch) / s.decode_step;
+  s.kv_cache_bytes_per_token = Bytes(cache_bytes(scenario, 1));
+  s.kv_cache = Bytes(i.batch * cache_bytes(scenario, i.prompt_tokens + i.new_tokens));
+  s.total = serving_bytes(scenario, s.prefill_totals, s.decode_totals);
+  s.max_batch = largest_batch(scenario);
+  return s;
 }
 
 /// More recomputation, attention without S x S memory, and for each the largest micro-batch that fits.
@@ -150,15 +193,19 @@ std::string_view origin_of(const Scenario& scenario) {
 Estimate estimate(const Scenario& scenario) {
   Estimate e;
   e.scenario = scenario;
-  if (scenario.has_inference) e.prefill = prefill_of(scenario);
-  Details details;
-  e.totals = evaluate(e.scenario, scenario.has_training, &details);
+  Details details, serving;
+  if (scenario.has_inference) e.serving = serving_of(scenario, serving);
+  if (scenario.has_training)
+    e.totals = evaluate(e.scenario, Work::training, &details);
+  else
+    e.totals = e.serving->prefill_totals, details = std::move(serving);
   e.activations = activation_rows(details);
   e.operators = operator_rows(details);
   e.stages = std::move(details.stages);
   e.chunks = scenario.training.parallel.virtual_stages;
-  e.peak = peak_in_words(e.totals, cached_structure(choices_of(scenario, scenario.has_training)));
-  e.total = scenario.has_training ? e.totals.total : e.prefill->total;
+  e.peak = peak_in_words(
+      e.totals, cached_structure(choices_of(scenario, scenario.has_training ? Work::training : Work::prefill)));
+  e.total = scenario.has_training ? e.totals.total : e.serving->total;
   e.fits = e.total <= scenario.hardware.memory;
   if (!e.fits && scenario.has_training) e.ways_out = find_ways_out(scenario);
   return e;

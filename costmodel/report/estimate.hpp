@@ -42,24 +42,28 @@ struct WayOut {
   Seconds step{0};
 };
 
-/// The forward pass over the prompt. The decode step is not modelled yet, so nothing is said about it.
-struct Prefill {
-  Totals totals;
-  Seconds prefill{0};                  ///< TTFT without queueing and sampling
-  Bytes kv_cache_bytes_per_token{0};   ///< (12.1) with B = S = 1: 2 p L G H
-  Bytes kv_cache{0};                   ///< of all sequences at their full length
-  double intensity_flop_per_byte = 0;  ///< executed FLOPs over bytes moved
-  Bytes total{0};                      ///< totals.total and the cache
+/// Serving of one replica (Sec. 12-13): `batch` prompts, then one token for each of them at a time.
+struct Serving {
+  Totals prefill_totals, decode_totals;
+  Seconds prefill{0};                 ///< TTFT without queueing and sampling
+  Seconds decode_step{0};             ///< TPOT, halfway through the generated tokens
+  Seconds request{0};                 ///< prefill and all generated tokens
+  TokensPerSecond throughput{0};      ///< of decoding
+  Bytes kv_cache_bytes_per_token{0};  ///< per device, (12.1) with B = S = 1: 2 p L max(G/T, 1) H
+  Bytes kv_cache{0};                  ///< of all sequences at their full length, per device
+  std::int64_t max_batch = 0;         ///< most sequences whose weights, cache and scratch fit; 0: not even one
+  double decode_intensity = 0, prefill_intensity = 0;  ///< executed FLOP per byte moved
+  Bytes total{0};                                      ///< weights, cache and the larger scratch of the two phases
 };
 
 struct Estimate {
   Scenario scenario;
-  Totals totals;  ///< of the training step; of the prefill when the scenario has no training
+  Totals totals;  ///< of the training step; of the prefill with the cache's scratch when the scenario has no training
   std::vector<ActivationRow> activations;
   std::vector<OperatorRow> operators;
   std::vector<StageItem> stages;  ///< of the pipeline
   std::int64_t chunks = 1;        ///< virtual stages
-  std::optional<Prefill> prefill;
+  std::optional<Serving> serving;
   Bytes total{0};  ///< compared with the capacity
   bool fits = true;
   std::vector<WayOut> ways_out;  ///< by step time; only when it does not fit

@@ -94,14 +94,29 @@ ordered_json stages_json(const Estimate& e) {
   return rows;
 }
 
+/// The larger of the two phases' scratch, with the cache.
+ordered_json serving_memory_json(const Estimate& e) {
+  const Serving& s = *e.serving;
+  const bool prefill = s.prefill_totals.total >= s.decode_totals.total;
+  return memory_json(prefill ? s.prefill_totals : s.decode_totals, s.kv_cache, e.scenario.hardware.memory);
+}
+
 ordered_json inference_json(const Estimate& e) {
+  const Serving& s = *e.serving;
   ordered_json inference;
-  put(inference, "prefill_s", e.prefill->prefill.value());
-  inference["kv_cache_bytes_per_token"] = e.prefill->kv_cache_bytes_per_token.value();
-  put(inference, "intensity_flop_per_byte", e.prefill->intensity_flop_per_byte);
-  inference["memory"] = memory_json(e.prefill->totals, e.prefill->kv_cache, e.scenario.hardware.memory);
+  put(inference, "prefill_s", s.prefill.value());
+  put(inference, "decode_step_s", s.decode_step.value());
+  put(inference, "request_s", s.request.value());
+  put(inference, "tokens_per_s", s.throughput.value());
+  inference["kv_cache_bytes_per_token"] = s.kv_cache_bytes_per_token.value();
+  inference["max_batch"] = s.max_batch;
+  put(inference, "intensity_flop_per_byte", s.decode_intensity);
+  put(inference, "prefill_intensity_flop_per_byte", s.prefill_intensity);
+  put(inference, "tensor_bytes", s.decode_totals.traffic[static_cast<int>(Axis::tensor)].sent_bytes);
+  put(inference, "decode_flop", s.decode_totals.model_flop.value());
+  put(inference, "prefill_flop", s.prefill_totals.model_flop.value());
+  inference["memory"] = serving_memory_json(e);
   inference["origin"] = origin_of(e.scenario);
-  inference["not_modelled"] = {"decode_step_s", "tokens_per_s", "max_batch"};
   return inference;
 }
 
@@ -165,9 +180,9 @@ ordered_json to_json(const Estimate& e, bool operators) {
     document["time"] = time_json(e);
     if (e.stages.size() > 1) document["stages"] = stages_json(e);
   } else {
-    document["memory"] = memory_json(e.totals, e.prefill->kv_cache, e.scenario.hardware.memory);
+    document["memory"] = serving_memory_json(e);
   }
-  if (e.prefill) document["inference"] = inference_json(e);
+  if (e.serving) document["inference"] = inference_json(e);
   if (!e.ways_out.empty()) {
     document["ways_out"] = ordered_json::array();
     for (const WayOut& way : e.ways_out)

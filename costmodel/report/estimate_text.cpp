@@ -95,7 +95,7 @@ std::string parameters(const Estimate& e, const Paint& paint) {
 std::string memory(const Estimate& e, const Paint& paint) {
   const Bytes capacity = e.scenario.hardware.memory;
   const Totals& t = e.totals;
-  const Bytes cache = e.scenario.has_training ? Bytes(0) : e.prefill->kv_cache;
+  const Bytes cache = e.scenario.has_training ? Bytes(0) : e.serving->kv_cache;
   std::string result =
       fmt::format("\n{}  {} of {}, ", paint.bold("Memory at the peak"), print(e.total), print(capacity));
   result +=
@@ -166,15 +166,21 @@ std::string time(const Estimate& e, const Paint& paint) {
 }
 
 std::string inference(const Estimate& e, const Paint& paint) {
-  if (!e.prefill) return "";
-  const Prefill& p = *e.prefill;
+  if (!e.serving) return "";
+  const Serving& s = *e.serving;
   const Inference& i = e.scenario.inference;
-  return fmt::format("\n{}  {} for {} x {} tokens, {} (logits of every position)\n", paint.bold("Prefill"),
-                     print(p.prefill), i.batch, i.prompt_tokens, print(FlopPerByte(p.intensity_flop_per_byte))) +
-         fmt::format("  key-value cache {} per token, {} for {} x {} tokens; {} in all\n",
-                     print(p.kv_cache_bytes_per_token), print(p.kv_cache), i.batch, i.prompt_tokens + i.new_tokens,
-                     print(p.total)) +
-         "  the decode step is not modelled yet\n";
+  const Bytes capacity = e.scenario.hardware.memory;
+  std::string result = fmt::format("\n{}  {} to the first token, then {} a token: {}\n", paint.bold("Serving"),
+                                   print(s.prefill), print(s.decode_step), print(s.throughput));
+  result += fmt::format("  {} x ({} prompt + {} new) tokens take {}", i.batch, i.prompt_tokens, i.new_tokens,
+                        print(s.request));
+  if (i.tensor > 1) result += fmt::format("; tensor {}", i.tensor);
+  result += fmt::format("\n  prefill {}, decode {}\n", print(FlopPerByte(s.prefill_intensity)),
+                        print(FlopPerByte(s.decode_intensity)));
+  result += fmt::format("  key-value cache {} per token, {} in all; {} of {}", print(s.kv_cache_bytes_per_token),
+                        print(s.kv_cache), print(s.total), print(capacity));
+  return result + (s.max_batch > 0 ? fmt::format("; the largest batch that fits is {}\n", s.max_batch)
+                                   : "; not even one sequence fits\n");
 }
 
 std::string operators(const Estimate& e, const Paint& paint) {

@@ -36,8 +36,8 @@ struct Text {
 /// An extent in the notes' letters, with the sizes of one rank or of the whole model.
 Text spell(const Extent& extent, const std::array<std::int64_t, kSymbols>& size) {
   static constexpr std::array<const char*, kSymbols> letters{
-      "B", "S", "S",     "S",           "D",     "A",           "G", "H",        "F",
-      "V", "K", "pairs", "local_pairs", "pairs", "local_pairs", "N", "N_trained"};
+      "B", "S", "S", "S",     "window",      "D",     "A",           "G", "H",
+      "F", "V", "K", "pairs", "local_pairs", "pairs", "local_pairs", "N", "N_trained"};
   Text t{"", "", static_cast<double>(extent.factor)};
   if (extent.factor != 1) t.formula = t.numbers = std::to_string(extent.factor);
   for (int i = 0; i < extent.length; ++i) {

@@ -185,26 +185,43 @@ void check_training(Checks& checks, const Scenario& s) {
   check_size(checks, m, "/training/micro_batch", t.micro_batch, t.sequence);
 }
 
+/// Whether `ways` devices can share every block's matrices.
+void check_tensor(Checks& checks, const Scenario& s, std::string_view key, std::int64_t ways) {
+  const Model& m = s.model;
+  const auto cuts = [&](std::string_view size_key, std::string_view size_name, std::int64_t size) {
+    checks.require(size % ways == 0, {key, size_key}, text(ways),
+                   fmt::format("does not divide {} ({})", size_name, size), "use " + divisors(size));
+  };
+  cuts("/model/heads", "heads", m.heads);
+  cuts("/model/mlp_size", "mlp_size", m.mlp_size);
+  checks.require(ways % m.kv_heads == 0 || m.kv_heads % ways == 0, {key, "/model/kv_heads"}, text(ways),
+                 fmt::format("neither divides kv_heads ({}) nor is a multiple of it", m.kv_heads),
+                 "use " + divisors(m.kv_heads) + ", or a multiple that divides heads");
+  checks.require(ways == 1 || m.qk_norm != QkNorm::full, {key, "/model/qk_norm"}, text(ways),
+                 "needs a collective inside a norm over all heads, which is not modelled", "use 1 or qk_norm per_head");
+}
+
+/// Whether the links that several devices need are known.
+void check_links(Checks& checks, const Scenario& s) {
+  const Fabric fabric = fabric_of(s.hardware, s.cluster);
+  checks.require(s.cluster.devices_per_node == 1 || fabric.link_rate > 0, {"/cluster/devices_per_node", "/hardware"},
+                 text(s.cluster.devices_per_node),
+                 "needs a link between the devices, of which the hardware profile says nothing",
+                 "give /hardware/link_bandwidth_bytes_per_s");
+  checks.require(s.cluster.nodes == 1 || fabric.nic_rate > 0, {"/cluster/nodes", "/hardware"}, text(s.cluster.nodes),
+                 "needs a network between the nodes, of which the hardware profile says nothing",
+                 "give /hardware/nic_bandwidth_bytes_per_s");
+}
+
 /// Whether the layout cuts every size evenly, and the devices of the cluster are all used.
 void check_parallel(Checks& checks, const Scenario& s) {
   const Training& t = s.training;
   const Parallel& p = t.parallel;
   const Model& m = s.model;
-  const auto cuts = [&](std::string_view key, std::int64_t ways, std::string_view size_key, std::string_view size_name,
-                        std::int64_t size) {
-    checks.require(size % ways == 0, {key, size_key}, text(ways),
-                   fmt::format("does not divide {} ({})", size_name, size), "use " + divisors(size));
-  };
   constexpr std::string_view tensor = "/training/parallel/tensor", context = "/training/parallel/context",
                              pipeline = "/training/parallel/pipeline", chunks = "/training/parallel/virtual_stages",
                              schedule = "/training/parallel/schedule";
-  cuts(tensor, p.tensor, "/model/heads", "heads", m.heads);
-  cuts(tensor, p.tensor, "/model/mlp_size", "mlp_size", m.mlp_size);
-  checks.require(p.tensor % m.kv_heads == 0 || m.kv_heads % p.tensor == 0, {tensor, "/model/kv_heads"}, text(p.tensor),
-                 fmt::format("neither divides kv_heads ({}) nor is a multiple of it", m.kv_heads),
-                 "use " + divisors(m.kv_heads) + ", or a multiple that divides heads");
-  checks.require(p.tensor == 1 || m.qk_norm != QkNorm::full, {tensor, "/model/qk_norm"}, text(p.tensor),
-                 "needs a collective inside a norm over all heads, which is not modelled", "use 1 or qk_norm per_head");
+  check_tensor(checks, s, tensor, p.tensor);
   checks.require(p.sequence || !p.save_full_inputs,
                  {"/training/parallel/save_full_inputs", "/training/parallel/sequence"}, "true",
                  "has no meaning without sequence parallelism", "set it to false or sequence to true");
@@ -238,14 +255,6 @@ void check_parallel(Checks& checks, const Scenario& s) {
                  fmt::format("x context {} x pipeline {} = {} devices per replica do not divide the cluster's {}",
                              p.context, p.pipeline, model_parallel, all),
                  fmt::format("give a cluster of a multiple of {} devices", model_parallel));
-  const Fabric fabric = fabric_of(s.hardware, s.cluster);
-  checks.require(s.cluster.devices_per_node == 1 || fabric.link_rate > 0, {"/cluster/devices_per_node", "/hardware"},
-                 text(s.cluster.devices_per_node),
-                 "needs a link between the devices, of which the hardware profile says nothing",
-                 "give /hardware/link_bandwidth_bytes_per_s");
-  checks.require(s.cluster.nodes == 1 || fabric.nic_rate > 0, {"/cluster/nodes", "/hardware"}, text(s.cluster.nodes),
-                 "needs a network between the nodes, of which the hardware profile says nothing",
-                 "give /hardware/nic_bandwidth_bytes_per_s");
   if (all % model_parallel != 0 || t.global_batch % t.micro_batch != 0) return;
   const std::int64_t replicas = data_parallel(s);
   checks.require(
@@ -276,6 +285,10 @@ void check_inference(Checks& checks, const Scenario& s) {
                              m.max_sequence),
                  fmt::format("keep prompt_tokens + new_tokens at or below {}", m.max_sequence));
   check_size(checks, m, "/inference/batch", i.batch, length);
+  check_tensor(checks, s, "/inference/tensor", i.tensor);
+  checks.require(devices(s.cluster) % i.tensor == 0, {"/inference/tensor", "/cluster"}, text(i.tensor),
+                 fmt::format("does not divide the cluster's {} devices", devices(s.cluster)),
+                 fmt::format("give a cluster of a multiple of {} devices", i.tensor));
 }
 
 }  // namespace
@@ -308,6 +321,8 @@ void resolve(Scenario& scenario, const Given& given) {
                                             : Precision::fp32;
   if (!given.pointers.contains("/inference/precision"))
     inference.precision = has(Dtype::bf16) ? Dtype::bf16 : has(Dtype::fp16) ? Dtype::fp16 : Dtype::fp32;
+  if (!given.pointers.contains("/inference/weights")) inference.weights = inference.precision;
+  if (!given.pointers.contains("/inference/cache")) inference.cache = inference.precision;
 }
 
 void check(const Model& m, const Given& given, std::vector<Error>& errors) {
@@ -369,6 +384,7 @@ void check(const Scenario& s, const Given& given, std::vector<Error>& errors) {
   check(s.model, given, errors);
   check(s.hardware, given, errors);
   Checks checks(given, errors);
+  check_links(checks, s);
   if (s.has_training) {
     check_training(checks, s);
     check_parallel(checks, s);

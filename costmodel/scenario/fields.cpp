@@ -357,8 +357,14 @@ std::vector<Field> run_fields() {
                                            "512, at most half of max_sequence", "tokens"),
       in<&S::inference, &I::new_tokens>("/inference/new_tokens", count(max_count), "Tokens generated per sequence.",
                                         "128, at most what max_sequence leaves", "tokens"),
-      in<&S::inference, &I::precision>("/inference/precision", "Precision of weights, activations and KV cache.",
+      in<&S::inference, &I::precision>("/inference/precision", "Precision of matrix products and activations.",
                                        "bf16, else fp16, else fp32, as the device has it"),
+      in<&S::inference, &I::weights>(
+          "/inference/weights", "Stored precision of the weights: fp8 and fp4 stand for any format of 8 and 4 bits.",
+          "precision"),
+      in<&S::inference, &I::cache>("/inference/cache", "Stored precision of the cached keys and values.", "precision"),
+      in<&S::inference, &I::tensor>("/inference/tensor", positive(1e6),
+                                    "Devices that share one replica's matrices and heads [T]."),
       in<&S::attention>("/attention",
                         "naive stores the S x S scores, flash never does; automatic is the software profile's choice."),
   };

@@ -171,6 +171,9 @@ struct Inference {
   std::int64_t prompt_tokens = 512;
   std::int64_t new_tokens = 128;
   Dtype precision = Dtype::bf16;
+  Dtype weights = Dtype::bf16;  ///< of the matrices as stored; narrower than `precision` when quantised
+  Dtype cache = Dtype::bf16;    ///< of cached keys and values
+  std::int64_t tensor = 1;      ///< [T] devices that share a replica
 };
 
 /// What a software stack fuses, saves and pays per launch: facts with a source (design.md, "Logical operators and

@@ -254,6 +254,8 @@ void Executor<T>::run_kernel(const Binding& b, const LoweredSegment& s, const Pr
     case Contract::loss_backward:
     case Contract::gradient_norm:
     case Contract::optimizer:
+    case Contract::cache_append:
+    case Contract::select:
     case Contract::all_reduce:
     case Contract::all_gather:
     case Contract::reduce_scatter:

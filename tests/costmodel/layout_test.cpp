@@ -238,7 +238,7 @@ TEST_CASE("uneven stages hold all layers, the larger ones in the middle") {
       m.layers = layers;
       Parallel p;
       p.pipeline = stages;
-      const Layout l = layout_of(layout_scenario(m, p), true);
+      const Layout l = layout_of(layout_scenario(m, p), Work::training);
       std::int64_t sum = 0;
       for (std::int64_t i = 0; i < stages; ++i) {
         const StageShape shape = stage_shape(l, i);
