@@ -11,6 +11,8 @@ namespace dtcalc::cli {
 void add_estimate(CLI::App& program, int& exit_code);
 void add_explain(CLI::App& program, int& exit_code);
 void add_plan(CLI::App& program, int& exit_code);
+void add_compare(CLI::App& program, int& exit_code);
+void add_roofline(CLI::App& program, int& exit_code);
 void add_sweep(CLI::App& program, int& exit_code);
 void add_measure(CLI::App& program, int& exit_code);
 void add_run(CLI::App& program, int& exit_code);

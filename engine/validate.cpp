@@ -5,6 +5,7 @@
 #include <cmath>
 #include <random>
 
+#include "costmodel/report/phases.hpp"
 #include "engine/cpu/executor.hpp"
 #include "engine/memory.hpp"
 
@@ -20,23 +21,9 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
-const char* text_of(Phase phase) {
-  switch (phase) {
-    case Phase::forward:
-      return "forward";
-    case Phase::recompute:
-      return "recompute";
-    case Phase::backward:
-      return "backward";
-    case Phase::optimizer:
-      return "optimizer";
-  }
-  return "";
-}
-
 /// The row of a group, made when it is new.
 GroupComparison& row(std::vector<GroupComparison>& rows, const Group& group) {
-  const std::string name(text(group.name)), phase = text_of(group.phase);
+  const std::string name(text(group.name)), phase(report::name_of_phase(group.phase));
   for (GroupComparison& r : rows)
     if (r.name == name && r.phase == phase) return r;
   return rows.emplace_back(GroupComparison{name, phase, 0, 0, 0, 0});

@@ -3,24 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "costmodel/graph/graph.hpp"
+#include "costmodel/report/phases.hpp"
 #include "costmodel/scenario/check.hpp"
 #include "costmodel/scenario/names.hpp"
 
 namespace dtcalc::report {
 namespace {
-
-std::string_view name_of_phase(Phase phase) {
-  static constexpr std::array<std::string_view, 4> names{"forward", "recompute", "backward", "optimizer"};
-  return names.at(static_cast<std::size_t>(phase));
-}
-
-std::string_view name_of_bound(Bound bound) {
-  static constexpr std::array<std::string_view, 4> names{"compute", "memory", "measured", "communication"};
-  return names.at(static_cast<std::size_t>(bound));
-}
 
 /// Joins the segments' items: layers of several kinds share a name and phase.
 std::vector<OperatorRow> operator_rows(const Details& details) {

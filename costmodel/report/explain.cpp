@@ -10,6 +10,7 @@
 #include "costmodel/formulas/expression.hpp"
 #include "costmodel/formulas/registry.hpp"
 #include "costmodel/graph/graph.hpp"
+#include "costmodel/report/phases.hpp"
 #include "costmodel/report/symbols.hpp"
 #include "costmodel/scenario/json_text.hpp"
 
@@ -140,10 +141,8 @@ std::vector<Summand> executed_summands(const Evaluated& e) {
   std::vector<Summand> result;
   for (const GroupItem& item : e.details.groups)
     if (item.flop > 0) {
-      static constexpr std::array<const char*, 4> phases{"forward", "recompute", "backward", "optimizer"};
       const double value = item.flop * static_cast<double>(item.count);
-      const std::string name =
-          fmt::format("{} ({})", text(item.group->name), phases.at(static_cast<std::size_t>(item.group->phase)));
+      const std::string name = fmt::format("{} ({})", text(item.group->name), name_of_phase(item.group->phase));
       join(result, {name, "", "", item.count, value});
     }
   return result;

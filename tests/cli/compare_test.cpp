@@ -1,0 +1,64 @@
+// `dtcalc compare` and `dtcalc roofline`: what they say is what `estimate` says.
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "cli/program.hpp"
+
+using namespace dtcalc::test;
+
+namespace {
+
+std::vector<std::string> two(std::initializer_list<std::string> more) {
+  std::vector<std::string> arguments{"compare", "--model", "gpt2-124m", "--hardware", "a100-80-sxm"};
+  arguments.insert(arguments.end(), more);
+  return arguments;
+}
+
+double figure(const nlohmann::json& list, const std::string& key, const char* side) {
+  for (const auto& row : list)
+    if (row["key"] == key) return row[side].get<double>();
+  return NAN;
+}
+
+}  // namespace
+
+TEST_CASE("compare gives both sides' figures, those that differ alone, the largest effect first", "[cli]") {
+  const auto c = dtcalc_json(two({"--with", "training.micro_batch=2", "--with", "training.global_batch=2"}));
+  const auto a = dtcalc_json(on_gpt2("estimate"));
+  const auto b = dtcalc_json(on_gpt2("estimate", {"--set", "training.micro_batch=2"}));
+  CHECK(figure(c["memory"], "memory.total_bytes", "a") == a["memory"]["total_bytes"].get<double>());
+  CHECK(figure(c["memory"], "memory.total_bytes", "b") == b["memory"]["total_bytes"].get<double>());
+  CHECK(figure(c["time"], "time.step_s", "b") == b["time"]["step_s"].get<double>());
+  CHECK(std::isnan(figure(c["memory"], "memory.parameters_bytes", "a")));
+  for (const char* list : {"time", "memory", "other"})
+    for (std::size_t i = 1; i < c[list].size(); ++i)
+      CHECK(std::abs(c[list][i - 1]["share"].get<double>()) >= std::abs(c[list][i]["share"].get<double>()));
+  CHECK(c["scenario_keys"].size() == 2);
+}
+
+TEST_CASE("compare names equal scenarios equal and says how the step follows the hardware", "[cli]") {
+  CHECK(run_dtcalc(two({})).output == "The two scenarios are equal.\n");
+  // Twice the rate and twice the bandwidth halve everything but launches: the two sensitivities and the launches' add
+  // up to minus one, the launches' own being positive.
+  const auto s = dtcalc_json(two({}))["sensitivity"]["a"];
+  const double rates =
+      s["/hardware/compute_flop_per_s"].get<double>() + s["/hardware/memory_bandwidth_bytes_per_s"].get<double>();
+  CHECK(rates < 0);
+  CHECK(rates >= -1.001);
+  require_failure(two({"--with", "training.micro_bach=2"}), 2, {"did you mean micro_batch?"});
+  require_failure({"compare", "none.json", "other.json"}, 3, {"none.json"});
+}
+
+TEST_CASE("roofline lists every group with kernels and bounds it by the ridge", "[cli]") {
+  const auto r = dtcalc_json(on_gpt2("roofline", {"--set", "inference.batch=4", "--set", "training.micro_batch=1"}));
+  const double ridge = r["ridge_flop_per_byte"].get<double>();
+  CHECK(std::abs(ridge - 312e12 / 2.039e12) < 1);  // C.3 with E17
+  REQUIRE(r["works"].size() == 3);
+  for (const auto& work : r["works"])
+    for (const auto& p : work["operators"]) {
+      const double intensity = p["flop"].get<double>() / p["bytes"].get<double>();
+      CHECK(p["intensity_flop_per_byte"].get<double>() == intensity);
+      CHECK((p["bound"] == "memory") == (intensity < ridge));
+      CHECK(p["achieved_flop_per_s"].get<double>() <= p["attainable_flop_per_s"].get<double>() * (1 + 1e-9));
+    }
+}
