@@ -24,7 +24,8 @@ void collect(const ordered_json& object, const std::string& prefix,
 }
 
 double total_of(const Estimate& e, std::string_view key) {
-  if (key.starts_with("time.") && key.ends_with("_s")) return e.totals.step.value();
+  const bool part = key.ends_with("_s") && !key.ends_with("_per_s") && key != "time.training_s";
+  if (key.starts_with("time.") && part) return e.totals.step.value();
   if (key.starts_with("memory.")) return static_cast<double>(e.total.value());
   return 0;
 }

@@ -34,6 +34,8 @@ TEST_CASE("compare gives both sides' figures, those that differ alone, the large
     for (std::size_t i = 1; i < c[list].size(); ++i)
       CHECK(std::abs(c[list][i - 1]["share"].get<double>()) >= std::abs(c[list][i]["share"].get<double>()));
   CHECK(c["scenario_keys"].size() == 2);
+  CHECK(std::isnan(figure(c["time"], "time.tokens_per_s", "a")));  // no part of the step
+  CHECK_FALSE(std::isnan(figure(c["other"], "time.tokens_per_s", "a")));
 }
 
 TEST_CASE("compare names equal scenarios equal and says how the step follows the hardware", "[cli]") {
