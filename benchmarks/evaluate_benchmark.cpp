@@ -89,6 +89,18 @@ BENCHMARK_CAPTURE(whole, "evaluate, naive attention", std::vector<std::string>{"
     ->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(whole, "evaluate, full recomputation", std::vector<std::string>{"training.recompute=full"})
     ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(whole, "evaluate, tensor 8, 12 stages of 8 chunks, 128 replicas",
+                  std::vector<std::string>{"cluster.nodes=1536", "cluster.devices_per_node=8",
+                                           "training.global_batch=1536", "training.parallel.tensor=8",
+                                           "training.parallel.sequence=true", "training.parallel.pipeline=12",
+                                           "training.parallel.virtual_stages=8",
+                                           "training.parallel.schedule=interleaved", "training.parallel.zero=1"})
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(whole, "evaluate, 96 stages, context 4, ZeRO 3",
+                  std::vector<std::string>{"cluster.nodes=384", "cluster.devices_per_node=8",
+                                           "training.global_batch=1536", "training.parallel.pipeline=96",
+                                           "training.parallel.context=4", "training.parallel.zero=3"})
+    ->Unit(benchmark::kMicrosecond);
 BENCHMARK(structure_and_sizes)->Unit(benchmark::kMicrosecond);
 BENCHMARK(choices)->Unit(benchmark::kMicrosecond);
 BENCHMARK(sizes)->Unit(benchmark::kMicrosecond);

@@ -8,8 +8,6 @@
 namespace dtcalc {
 namespace {
 
-constexpr std::int64_t kMaxStages = 1024;
-
 /// Puts segments together to stages and a step.
 class Combination {
  public:
@@ -85,14 +83,22 @@ class Combination {
         seconds.backward_input += n * segments_.cost[i].seconds.backward_input;
         seconds.backward_weight += n * segments_.cost[i].seconds.backward_weight;
       }
+      const StateTraffic states = state_traffic(local_parameters(shape), local_trained(shape), sizes_, seconds);
+      seconds.forward += states.exposed_forward_s;
+      seconds.backward_weight += states.exposed_backward_s;
       stage_seconds_[stage] = seconds;
+      if (stage == 0) first_stage_ = states;
       const double sum = seconds.forward + seconds.backward_input + seconds.backward_weight;
-      if (sum > slowest) slowest = sum, totals_.stage = stage;
-      if (details_) record_stage(shape, stage, seconds);
+      if (sum > slowest) {
+        slowest = sum, totals_.stage = stage;
+        slowest_stage_ = states;
+      }
+      if (details_) record_stage(shape, stage, seconds, states);
     }
   }
 
-  void record_stage(const StageShape& shape, std::int64_t stage, const StageSeconds& seconds) {
+  void record_stage(const StageShape& shape, std::int64_t stage, const StageSeconds& seconds,
+                    const StateTraffic& states) {
     StageItem item;
     item.shape = shape;
     item.seconds = seconds;
@@ -100,7 +106,6 @@ class Combination {
     item.live = live_chunks(layout_.schedule, layout_.pipeline, layout_.chunks, sizes_.micro_batches, stage);
     item.slot = Bytes(item.live > 0 ? plan_.slot_bytes / item.live : 0);
     item.total = Bytes(plan_.total);
-    const StateTraffic states = state_traffic(local_parameters(shape), local_trained(shape), sizes_, seconds);
     item.reduction_s = states.reduction_s;
     item.optimizer_s = optimizer_seconds(shape);
     details_->stages.push_back(item);
@@ -191,7 +196,10 @@ class Combination {
         totals_.traffic[a].exposed += segments_.cost[i].traffic[a].exposed * runs;
       }
     if (layout_.pipeline > 1) pipeline();
-    if (structure_.choices.training) optimizer(shape);
+    if (structure_.choices.training) {
+      optimizer(stage_shape(layout_, 0));
+      state_exchange();
+    }
     totals_.model_flop = totals_.forward_flop + totals_.backward_flop;
     totals_.step = totals_.compute + totals_.exposed + totals_.bubble + totals_.optimizer + totals_.host;
     totals_.tokens = Tokens(symbol(Symbol::batch) * sizes_.whole_symbol[static_cast<int>(Symbol::query)] *
@@ -279,12 +287,17 @@ class Combination {
     if (structure_.choices.clip) loop(norm, "gradient_norm", shard_of(trained, 2), clip_bytes(trained), 0);
     const OptimizerWork w = optimizer_bytes(trained);
     loop(update, optimizer_law(), shard_of(trained, 1), w.read, w.written);
+  }
 
-    const StateTraffic states = state_traffic(local_parameters(shape), trained, sizes_, stage_seconds_[totals_.stage]);
+  /// Gradients, parameters and states over data ranks: what waits in every micro-batch of the slowest stage, and what
+  /// is left when the first stage, which ends last, has ended.
+  void state_exchange() {
+    const double each = slowest_stage_.exposed_forward_s + slowest_stage_.exposed_backward_s;
+    const Seconds exposed(each * static_cast<double>(sizes_.micro_batches) + first_stage_.exposed_at_end_s);
     AxisTraffic& data = totals_.traffic[static_cast<int>(Axis::data)];
-    data.sent_bytes += states.sent_bytes;
-    data.exposed += Seconds(states.exposed_s);
-    totals_.exposed += Seconds(states.exposed_s);
+    data.sent_bytes += slowest_stage_.sent_bytes;
+    data.exposed += exposed;
+    totals_.exposed += exposed;
   }
 
   const Structure& structure_;
@@ -295,6 +308,7 @@ class Combination {
   Details* details_;
   int kinds_;
   std::array<StageSeconds, kMaxStages> stage_seconds_;
+  StateTraffic first_stage_, slowest_stage_;
   Totals totals_;
 };
 

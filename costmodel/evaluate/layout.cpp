@@ -61,6 +61,10 @@ StageShape stage_shape(const Layout& l, std::int64_t stage) {
   StageShape shape;
   shape.prologue = stage == 0;
   shape.epilogue = stage == l.pipeline - 1;
+  if (l.chunks > 1 && l.global_every == 0) {
+    shape.layers = {l.chunks, l.layers / l.pipeline - l.chunks, 0};
+    return shape;
+  }
   if (l.chunks > 1) {
     const std::int64_t length = l.layers / (l.pipeline * l.chunks);
     for (std::int64_t c = 0; c < l.chunks; ++c) {

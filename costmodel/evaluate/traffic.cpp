@@ -66,18 +66,18 @@ StateTraffic state_traffic(std::int64_t parameters, std::int64_t trained, const 
   if (l.zero < 3) {
     t.reduction_s = reduce.seconds;
     t.sent_bytes = reduce.sent_bytes + gather.sent_bytes;
-    t.exposed_s = exposed(reduce.seconds, backward, l.overlap_gradients) +
-                  (gather.seconds > 0 ? exposed(gather.seconds, seconds.forward, l.overlap_parameters) : 0);
+    t.exposed_at_end_s = exposed(reduce.seconds, backward, l.overlap_gradients) +
+                         (gather.seconds > 0 ? exposed(gather.seconds, seconds.forward, l.overlap_parameters) : 0);
     return t;
   }
   t.reduction_s = reduce.seconds * micro_batches;
   t.sent_bytes = (reduce.sent_bytes + 2 * gather.sent_bytes) * micro_batches;
   // Gathering for the backward pass and reducing share the wire of that pass.
-  const double in_backward = l.overlap_gradients && l.overlap_parameters
-                                 ? exposed(gather.seconds + reduce.seconds, backward, true)
-                                 : exposed(gather.seconds, backward, l.overlap_parameters) +
-                                       exposed(reduce.seconds, backward, l.overlap_gradients);
-  t.exposed_s = (exposed(gather.seconds, seconds.forward, l.overlap_parameters) + in_backward) * micro_batches;
+  t.exposed_forward_s = exposed(gather.seconds, seconds.forward, l.overlap_parameters);
+  t.exposed_backward_s = l.overlap_gradients && l.overlap_parameters
+                             ? exposed(gather.seconds + reduce.seconds, backward, true)
+                             : exposed(gather.seconds, backward, l.overlap_parameters) +
+                                   exposed(reduce.seconds, backward, l.overlap_gradients);
   return t;
 }
 

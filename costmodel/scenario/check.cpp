@@ -263,6 +263,10 @@ void check_parallel(Checks& checks, const Scenario& s) {
       fmt::format("is not a multiple of micro_batch ({}) x data-parallel replicas ({})", t.micro_batch, replicas),
       fmt::format("use a multiple of {}", t.micro_batch * replicas));
   if (t.global_batch % (t.micro_batch * replicas) != 0) return;
+  const std::int64_t alive = (micro_batches(s) + p.pipeline - 1) / p.pipeline;  // all of them, on 1 / P of the layers
+  checks.require(p.pipeline == 1 || times(tensor_bytes_bound(m, t.micro_batch, t.sequence), alive) < max_tensor_bytes,
+                 {"/training/global_batch", pipeline, "/model"}, text(t.global_batch),
+                 "gives live micro-batches of 2^62 bytes or more, which overflows", "use a smaller global batch");
   checks.require(p.schedule != PipelineSchedule::interleaved || micro_batches(s) % p.pipeline == 0,
                  {schedule, pipeline, "/training/global_batch"}, fmt::format("\"{}\"", name_of(p.schedule)),
                  fmt::format("needs micro-batches ({}) in multiples of the stages ({})", micro_batches(s), p.pipeline),

@@ -17,7 +17,8 @@ constexpr double max_count = 2147483647;        // 2^31 - 1: vocabulary, tokens,
 constexpr double max_bytes = 1125899906842624;  // 1 PiB
 constexpr double max_rate = 1e21;               // FLOP/s or bytes/s of one device
 constexpr double max_seed = 9007199254740992;   // 2^53: every JSON reader keeps it
-constexpr double max_seconds = 1;               // of one launch
+constexpr double max_stages = kMaxStages;
+constexpr double max_seconds = 1;  // of one launch
 
 constexpr Range positive(double maximum) { return {1, maximum, false, false}; }
 constexpr Range count(double maximum) { return {0, maximum, false, false}; }
@@ -323,7 +324,7 @@ std::vector<Field> run_fields() {
       in<&S::training, &T::parallel, &P::context_sharding>(
           "/training/parallel/context_sharding",
           "Which positions a device of the ring holds; decides how evenly the causal work is spread."),
-      in<&S::training, &T::parallel, &P::pipeline>("/training/parallel/pipeline", positive(max_layers),
+      in<&S::training, &T::parallel, &P::pipeline>("/training/parallel/pipeline", positive(max_stages),
                                                    "Stages that the layers are cut into [P]."),
       in<&S::training, &T::parallel, &P::virtual_stages>(
           "/training/parallel/virtual_stages", positive(max_layers),

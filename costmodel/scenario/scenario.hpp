@@ -128,6 +128,9 @@ struct Cluster {
   std::int64_t devices_per_node = 1;
 };
 
+/// Most pipeline stages that are modelled.
+inline constexpr std::int64_t kMaxStages = 1024;
+
 /// How the devices of the cluster share a training step (Sec. 7). What tensor, context and pipeline leave over is data
 /// parallel: `data_parallel`.
 struct Parallel {

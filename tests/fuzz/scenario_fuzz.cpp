@@ -1,5 +1,6 @@
 // libFuzzer: any text as a scenario document, and any text as an override, must give a scenario or errors. A scenario
 // that loads must load again from what it writes, to the same.
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -8,11 +9,28 @@
 #include <string_view>
 
 #include "costmodel/data_dir.hpp"
+#include "costmodel/evaluate/evaluate.hpp"
 #include "costmodel/scenario/fields.hpp"
 #include "costmodel/scenario/json_text.hpp"
 #include "costmodel/scenario/load.hpp"
 
 using namespace dtcalc;
+
+namespace {
+
+/// Whatever loads has figures: finite, not negative, parts within their whole.
+void require_sane(const Scenario& scenario, Work work, std::int64_t context) {
+  const Structure structure = make_structure(choices_of(scenario, work));  // not cached: a fuzzer makes too many
+  const Totals t = evaluate(structure, sizes_of(scenario, work, context));
+  for (const double value : {t.step.value(), t.compute.value(), t.exposed.value(), t.bubble.value(), t.host.value(),
+                             t.optimizer.value(), t.mfu, t.hfu, t.model_flop.value(), t.hardware_flop.value()})
+    if (!std::isfinite(value) || value < 0) std::abort();
+  for (const Bytes bytes : {t.parameters_bytes, t.gradients_bytes, t.optimizer_bytes, t.activations_bytes,
+                            t.logits_bytes, t.workspace_bytes})
+    if (bytes < Bytes(0) || bytes > t.total) std::abort();
+}
+
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
   static const Folders folders{data_dir(), "/nonexistent"};
@@ -33,5 +51,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   const nlohmann::json written = to_json(*scenario);
   const Result<Scenario> again = load_scenario(written, folders);
   if (!again || to_json(*again) != written) std::abort();
+  if (scenario->has_training) require_sane(*scenario, Work::training, 0);
+  if (scenario->has_inference) {
+    require_sane(*scenario, Work::prefill, 0);
+    require_sane(*scenario, Work::decode, scenario->inference.prompt_tokens + 1);
+  }
   return 0;
 }
