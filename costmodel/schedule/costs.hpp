@@ -2,6 +2,7 @@
 // by tests.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "costmodel/units.hpp"
@@ -16,7 +17,10 @@ struct ChunkCost {
   Seconds recompute{0};        ///< part of backward_input: the forward operators run again
   Seconds gather{0};           ///< one all-gather of the chunk's parameters over the data-parallel ranks
   Seconds reduce{0};           ///< one reduction of the chunk's gradients over the data-parallel ranks
-  Bytes live{0};               ///< saved from the forward to the end of the backward pass
+  /// Equal parts (layers) that are gathered, or reduced, one by one while the chunk computes: a pass starts with the
+  /// first part, a reduction ends with the last part's after the pass. 1, or a schedule without overlap: as a whole.
+  std::int64_t gather_parts = 1, reduce_parts = 1;
+  Bytes live{0};  ///< saved from the forward to the end of the backward pass
 };
 
 struct StageCost {

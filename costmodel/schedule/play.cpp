@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cassert>
 #include <limits>
-#include <utility>
 
 namespace dtcalc {
 namespace {
@@ -22,8 +21,8 @@ struct Message {
 struct Stage {
   std::size_t next = 0, end = 0;           ///< instructions
   double compute = 0, send = 0, data = 0;  ///< when each stream becomes free
-  double gathered = 0, gathered_last = 0;  ///< ends of the gathers that the next pass and the one after it wait for
-  int gathers = 0;                         ///< ended or under way, that no pass has taken
+  double last_pass = 0;                    ///< duration
+  double reduced = 0;                      ///< end of the reduction that holds up the next pass
   Message received;                        ///< what the next pass waits for
   std::int64_t live = 0;                   ///< chunks
   std::int64_t bytes = 0;
@@ -39,7 +38,7 @@ class Player {
         chunks_(static_cast<std::size_t>(schedule.shape.chunks)),
         messages_(2 * passes()),
         stages_(count()),
-        per_step_(schedule.shape.gather == DataTraffic::per_step ? costs.chunks.size() : 0, 0.0) {
+        gathered_(costs.chunks.size(), 0.0) {
     assert(costs.stages.size() == count() && costs.chunks.size() == count() * chunks_);
     played_.stages.resize(count());
     if (events_) events_->assign(schedule.instructions.size(), Event{{Op::forward}, no_stage, {}, {}, {}});
@@ -84,6 +83,13 @@ class Player {
     return costs_.chunks[stage * chunks_ + static_cast<std::size_t>(i.chunk)];
   }
 
+  std::int64_t gather_parts(std::size_t stage, const Instruction& i) const {
+    return schedule_.shape.overlap_gather ? chunk(stage, i).gather_parts : 1;
+  }
+  std::int64_t reduce_parts(std::size_t stage, const Instruction& i) const {
+    return schedule_.shape.overlap_reduce ? chunk(stage, i).reduce_parts : 1;
+  }
+
   /// Runs a stage until its list ends or it waits for a message that is not sent yet.
   void advance(std::size_t s, std::vector<std::size_t>& ready) {
     Stage& stage = stages_[s];
@@ -119,11 +125,13 @@ class Player {
           break;
         }
         case Op::gather:
-          data(s, chunk(s, i).gather.value());
-          gathered(s, i);
+          data(s, stage.compute, chunk(s, i).gather.value());
+          gathered_[s * chunks_ + static_cast<std::size_t>(i.chunk)] = stage.data;
           break;
         case Op::reduce:
-          data(s, chunk(s, i).reduce.value());
+          data(s, stage.compute - hidden(chunk(s, i).reduce, stage.last_pass, reduce_parts(s, i)),
+               chunk(s, i).reduce.value());
+          if (!schedule_.shape.overlap_reduce) stage.reduced = stage.data;
           break;
         case Op::optimizer:
           break;  // when all stages are here: finish()
@@ -140,16 +148,21 @@ class Player {
   void pass(std::size_t s, const Instruction& i, double duration) {
     Stage& stage = stages_[s];
     StagePlayed& played = played_.stages[s];
-    // What the stage waits for, in this order: the sender's compute, the transfer, the gather.
+    // What the stage waits for, in this order: the sender's compute, the transfer, data-parallel traffic.
     const double computed = std::max(stage.compute, stage.received.computed);
     const double arrived = std::max(computed, stage.received.arrived);
-    const double start = std::max(arrived, parameters(s, i)), end = start + duration;
+    const double gathered = i.op == Op::backward_weight  // which reads no parameters
+                                ? 0
+                                : gathered_[s * chunks_ + static_cast<std::size_t>(i.chunk)] -
+                                      hidden(chunk(s, i).gather, duration, gather_parts(s, i));
+    const double start = std::max({arrived, gathered, stage.reduced}), end = start + duration;
     played.bubble += Seconds(computed - stage.compute);
     played.exposed_transfer += Seconds(arrived - computed);
     played.exposed_data += Seconds(start - arrived);
     played.compute += Seconds(duration);
     stage.received = {};
     stage.compute = end;
+    stage.last_pass = duration;
     record(s, Stream::compute, start, end);
     if (i.op == Op::forward) {
       stage.bytes += chunk(s, i).live.value();
@@ -174,32 +187,16 @@ class Player {
     ready.push_back(peer);
   }
 
-  void data(std::size_t s, double duration) {
+  /// What of a traffic runs beside the pass whose parameters it brings or whose gradients it takes.
+  static double hidden(Seconds traffic, double pass, std::int64_t parts) {
+    return std::min(traffic.value(), pass) * static_cast<double>(parts - 1) / static_cast<double>(parts);
+  }
+
+  void data(std::size_t s, double ready, double duration) {
     Stage& stage = stages_[s];
-    const double start = std::max(stage.compute, stage.data);
+    const double start = std::max(ready, stage.data);
     stage.data = start + duration;
     record(s, Stream::data, start, stage.data);
-  }
-
-  /// The gather that has just been put on the data stream: for all passes of its chunk, or for the one pass whose turn
-  /// it is (there are at most two such gathers at a time).
-  void gathered(std::size_t s, const Instruction& i) {
-    Stage& stage = stages_[s];
-    if (!per_step_.empty()) {
-      per_step_[s * chunks_ + static_cast<std::size_t>(i.chunk)] = stage.data;
-      return;
-    }
-    stage.gathered_last = stage.data;
-    if (stage.gathers++ == 0) stage.gathered = stage.data;
-  }
-
-  /// When the parameters of this pass are there.
-  double parameters(std::size_t s, const Instruction& i) {
-    Stage& stage = stages_[s];
-    if (!per_step_.empty()) return per_step_[s * chunks_ + static_cast<std::size_t>(i.chunk)];
-    if (stage.gathers == 0 || i.op == Op::backward_weight) return 0;
-    --stage.gathers;
-    return std::exchange(stage.gathered, stage.gathered_last);
   }
 
   /// The optimizer steps, and what is left of the step after them.
@@ -236,7 +233,7 @@ class Player {
   const std::size_t chunks_;
   std::vector<Message> messages_;
   std::vector<Stage> stages_;
-  std::vector<double> per_step_;  ///< end of each chunk's gather when there is one for all its passes
+  std::vector<double> gathered_;  ///< end of each chunk's last gather
   Played played_;
 };
 

@@ -76,13 +76,13 @@ class Lists {
       : shape_(shape), stage_(stage), list_(list) {}
 
   void add(const std::vector<Pass>& passes) {
-    if (shape_.gather == DataTraffic::per_step)
-      for (std::int64_t c = 0; c < shape_.chunks; ++c) put(Op::gather, static_cast<std::int32_t>(c), 0);
-    if (!passes.empty()) gather_for(passes.front());
-    for (std::size_t k = 0; k < passes.size(); ++k) {
-      if (k + 1 < passes.size()) gather_for(passes[k + 1]);
-      add(passes[k]);
-    }
+    const auto chunks = static_cast<std::int32_t>(shape_.chunks);
+    // The first pass is chunk 0's: when its gather is the last, that pass waits for all.
+    for (std::int32_t c = 0; c < chunks && shape_.gather == DataTraffic::per_step; ++c)
+      put(Op::gather, shape_.overlap_gather ? c : chunks - 1 - c, 0);
+    for (const Pass& pass : passes) add(pass);
+    for (std::int32_t c = chunks; c-- > 0 && shape_.reduce == DataTraffic::per_step && !shape_.overlap_reduce;)
+      put(Op::reduce, c, last());
     put(Op::optimizer, 0, last());
   }
 
@@ -93,18 +93,14 @@ class Lists {
     list_.push_back({op, chunk, micro_batch, static_cast<std::int32_t>(peer)});
   }
 
-  /// ZeRO 3: a pass finds its parameters gathered while the one before it ran. Weight gradients need none.
-  void gather_for(const Pass& pass) {
-    if (shape_.gather == DataTraffic::per_micro_batch && pass.op != Op::backward_weight)
-      put(Op::gather, pass.chunk, pass.micro_batch);
-  }
-
   void add(const Pass& pass) {
     // The stages before and after this chunk of the model; a neighbour on the same stage needs no transfer.
     const bool alone = shape_.stages == 1, forward = pass.op == Op::forward;
     const bool first = stage_ == 0 && pass.chunk == 0;
     const bool final = stage_ == shape_.stages - 1 && pass.chunk == shape_.chunks - 1;
     const std::int64_t before = (stage_ + shape_.stages - 1) % shape_.stages, after = (stage_ + 1) % shape_.stages;
+    if (shape_.gather == DataTraffic::per_micro_batch && pass.op != Op::backward_weight)  // which reads no parameters
+      put(Op::gather, pass.chunk, pass.micro_batch);
     const bool crosses = !alone && pass.op != Op::backward_weight;
     if (crosses && forward && !first) put(Op::receive_activation, pass.chunk, pass.micro_batch, before);
     if (crosses && !forward && !final) put(Op::receive_gradient, pass.chunk, pass.micro_batch, after);
@@ -113,7 +109,7 @@ class Lists {
     if (crosses && !forward && !first) put(Op::send_gradient, pass.chunk, pass.micro_batch, before);
     const bool finished = pass.op == Op::backward || pass.op == Op::backward_weight;
     if (finished && (shape_.reduce == DataTraffic::per_micro_batch ||
-                     (shape_.reduce == DataTraffic::per_step && pass.micro_batch == last())))
+                     (shape_.reduce == DataTraffic::per_step && shape_.overlap_reduce && pass.micro_batch == last())))
       put(Op::reduce, pass.chunk, pass.micro_batch);
   }
 

@@ -3,7 +3,7 @@
 //
 // A stage executes its list in order. Compute (`forward` … `backward_weight`, `optimizer`) runs one after the other.
 // Communication listed between two computes starts when the first of them has ended; nothing waits for it but what
-// needs it: a pass waits for the `receive` before it and for its `gather`, the optimizer for every `reduce`.
+// needs it: a pass waits for the `receive` before it and for its chunk's `gather`, the optimizer for every `reduce`.
 //
 // No deadlock: between two stages, activations and gradients each arrive in the order in which they are sent, and a
 // stage that waits at its receives, but not at its sends, never waits for ever. Without interleaving it may wait at its
@@ -47,8 +47,8 @@ struct Instruction {
 /// How often the data-parallel ranks exchange a chunk's parameters or gradients.
 enum class DataTraffic : std::uint8_t {
   none,
-  per_step,         ///< gather before the first forward pass (ZeRO 1, 2), reduce after the last backward pass
-  per_micro_batch,  ///< gather before every pass, one pass ahead (ZeRO 3), reduce after every backward pass (ZeRO 2, 3)
+  per_step,         ///< gather before the chunk's first forward pass (ZeRO 1, 2), reduce after its last backward pass
+  per_micro_batch,  ///< gather before every pass, reduce after every backward pass (ZeRO 3)
 };
 
 struct ScheduleShape {
@@ -58,6 +58,9 @@ struct ScheduleShape {
   std::int64_t micro_batches = 1;  ///< [m]
   DataTraffic gather = DataTraffic::none;
   DataTraffic reduce = DataTraffic::none;
+  bool overlap_gather = true;  ///< false: no pass runs before all gathers listed at the start
+  bool overlap_reduce = true;  ///< false: gradients of a step are reduced after the last pass, and no pass runs beside
+                               ///< the reduction of a micro-batch
 };
 
 struct Schedule {

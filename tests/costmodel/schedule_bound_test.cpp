@@ -80,6 +80,16 @@ TEST_CASE("a slow stage, a transfer and a further micro-batch each cost what the
     }
 }
 
+TEST_CASE("GPipe's bound is exact when links are slower than stages", "[schedule]") {
+  for (std::int64_t m = 1; m <= 8; ++m) {
+    const ScheduleShape shape{PipelineSchedule::gpipe, 3, 1, m};
+    ScheduleCosts costs = test::equal_costs(shape, 2, 2, 2);
+    for (StageCost& s : costs.stages) s.send_activation = s.send_gradient = Seconds(10);
+    CHECK(step_bound(shape.schedule, equal_stages(3, {2, 2, 2}), 1, m, 10) ==
+          play(*make_schedule(shape), costs)->step.value());
+  }
+}
+
 TEST_CASE("the step bound of uneven stages and transfers stays as near to the player as its header says",
           "[schedule]") {
   struct Recorded {

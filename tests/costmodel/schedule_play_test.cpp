@@ -25,13 +25,13 @@ class BruteForce {
     for (std::int64_t stage = 0; stage < shape.stages && costs.global_norm; ++stage)
       for (std::int64_t other = 0; other < shape.stages; ++other)
         for (const Key& key : before_optimizer_[other])
-          nodes_.at({stage, Op::optimizer, 0, last()}).after.push_back(key);
+          nodes_.at({stage, Op::optimizer, 0, last()}).after.push_back({key});
     for (bool moved = true; moved;) {
       moved = false;
       for (auto& [key, node] : nodes_)
-        for (const Key& before : node.after) {
-          const Node& predecessor = nodes_.at(before);
-          const double earliest = predecessor.start + predecessor.duration;
+        for (const After& after : node.after) {
+          const Node& predecessor = nodes_.at(after.key);
+          const double earliest = predecessor.start + (after.start ? 0 : predecessor.duration) + after.lag;
           if (earliest > node.start) node.start = earliest, moved = true;
         }
     }
@@ -44,9 +44,15 @@ class BruteForce {
   }
 
  private:
+  /// `lag` after the end, or the start, of another node.
+  struct After {
+    Key key;
+    bool start = false;
+    double lag = 0;
+  };
   struct Node {
     double duration = 0, start = 0;
-    std::vector<Key> after;
+    std::vector<After> after;
   };
 
   std::int64_t last() const { return shape_.micro_batches - 1; }
@@ -94,41 +100,55 @@ class BruteForce {
     const auto queue = [&](std::vector<Key>& stream, const Key& key, double duration) {
       Node& node = nodes_[key];
       node.duration = duration;
-      if (previous) node.after.push_back(*previous);
-      if (!stream.empty()) node.after.push_back(stream.back());
+      if (previous) node.after.push_back({*previous});
+      if (!stream.empty()) node.after.push_back({stream.back()});
       stream.push_back(key);
     };
-    const auto gather = [&](const Key& pass) {
+    for (std::int64_t c = 0; c < shape_.chunks && shape_.gather == DataTraffic::per_step; ++c) {
+      const std::int64_t chunk = shape_.overlap_gather ? c : shape_.chunks - 1 - c;
+      queue(data, {stage, Op::gather, chunk, 0}, cost(stage, chunk).gather.value());
+    }
+    Key reduced{stage, Op::reduce, -1, 0};  // the last reduction
+    const auto reduce = [&](const Key& pass) {
       const auto [s, op, chunk, batch] = pass;
-      // Forward and backward gathers of one chunk and micro-batch are told apart by the sign.
-      if (op != Op::backward_weight)
-        queue(data, {stage, Op::gather, chunk, op == Op::forward ? batch : -1 - batch},
-              cost(stage, chunk).gather.value());
+      const ChunkCost& c = cost(stage, chunk);
+      reduced = {stage, Op::reduce, chunk, batch};
+      queue(data, reduced, c.reduce.value());
+      // Part j of the gradients is there after part j of the pass, and is sent after the parts before it.
+      Node& node = nodes_[reduced];
+      node.after.front() = {pass, true, 0};  // the pass need not have ended
+      const std::int64_t count = shape_.overlap_reduce ? c.reduce_parts : 1;
+      const auto parts = static_cast<double>(count);
+      for (std::int64_t j = 0; j < count; ++j)
+        node.after.push_back({pass, true,
+                              static_cast<double>(j + 1) * nodes_.at(pass).duration / parts -
+                                  static_cast<double>(j) * c.reduce.value() / parts});
     };
-    if (shape_.gather == DataTraffic::per_step)
-      for (std::int64_t c = 0; c < shape_.chunks; ++c)
-        queue(data, {stage, Op::gather, c, 0}, cost(stage, c).gather.value());
-    if (shape_.gather == DataTraffic::per_micro_batch) gather(order[0]);
     for (std::size_t k = 0; k < order.size(); ++k) {
-      if (shape_.gather == DataTraffic::per_micro_batch && k + 1 < order.size()) gather(order[k + 1]);
       const auto [s, op, chunk, batch] = order[k];
       const ChunkCost& c = cost(stage, chunk);
+      // Forward and backward gathers of one chunk and micro-batch are told apart by the sign.
+      const bool every_pass = shape_.gather == DataTraffic::per_micro_batch;
+      const Key gathered{stage, Op::gather, chunk, !every_pass ? 0 : op == Op::forward ? batch : -1 - batch};
+      if (every_pass && op != Op::backward_weight) queue(data, gathered, c.gather.value());
       Node& node = nodes_[order[k]];
       node.duration = op == Op::forward          ? c.forward.value()
                       : op == Op::backward       ? c.backward_input.value() + c.backward_weight.value()
                       : op == Op::backward_input ? c.backward_input.value()
                                                  : c.backward_weight.value();
-      if (previous) node.after.push_back(*previous);
-      if (op != Op::backward_weight) {
-        if (shape_.gather == DataTraffic::per_step) node.after.push_back({stage, Op::gather, chunk, 0});
-        if (shape_.gather == DataTraffic::per_micro_batch)
-          node.after.push_back({stage, Op::gather, chunk, op == Op::forward ? batch : -1 - batch});
-      }
+      if (previous) node.after.push_back({*previous});
+      if (!shape_.overlap_reduce && std::get<2>(reduced) >= 0) node.after.push_back({reduced});
+      const std::int64_t count = shape_.overlap_gather ? c.gather_parts : 1;
+      const auto parts = static_cast<double>(count);
+      for (std::int64_t j = 0; j < count && op != Op::backward_weight && shape_.gather != DataTraffic::none; ++j)
+        node.after.push_back(
+            {gathered, true,  // part j of the pass starts after part j of the gather
+             static_cast<double>(j + 1) * c.gather.value() / parts - static_cast<double>(j) * node.duration / parts});
       // Where in the model this chunk is, and whose output it waits for.
       const std::int64_t P = shape_.stages, here = chunk * P + stage, final = P * shape_.chunks - 1;
       const auto neighbour = [&](std::int64_t other, Op sends_it, Op computes_it) {
         const Op what = P > 1 ? sends_it : computes_it;
-        node.after.push_back({other % P, what, other / P, batch});
+        node.after.push_back({{other % P, what, other / P, batch}});
       };
       if (op == Op::forward && here > 0) neighbour(here - 1, Op::send_activation, Op::forward);
       if (op == backward && here < final) neighbour(here + 1, Op::send_gradient, backward);
@@ -138,16 +158,18 @@ class BruteForce {
               costs_.stages[std::size_t(stage)].send_activation.value());
       if (P > 1 && op == backward && here > 0)
         queue(sends, {stage, Op::send_gradient, chunk, batch}, costs_.stages[std::size_t(stage)].send_gradient.value());
-      const bool reduces =
-          shape_.reduce == DataTraffic::per_micro_batch || (shape_.reduce == DataTraffic::per_step && batch == last());
-      if (reduces && op == (split ? Op::backward_weight : Op::backward))
-        queue(data, {stage, Op::reduce, chunk, batch}, c.reduce.value());
+      const bool reduces = shape_.reduce == DataTraffic::per_micro_batch ||
+                           (shape_.reduce == DataTraffic::per_step && batch == last() && shape_.overlap_reduce);
+      if (reduces && op == (split ? Op::backward_weight : Op::backward)) reduce(order[k]);
+    }
+    for (std::int64_t c = shape_.chunks; c-- > 0 && shape_.reduce == DataTraffic::per_step && !shape_.overlap_reduce;) {
+      queue(data, {stage, Op::reduce, c, last()}, cost(stage, c).reduce.value());
     }
     Node& optimizer = nodes_[{stage, Op::optimizer, 0, last()}];
     optimizer.duration = costs_.stages[std::size_t(stage)].optimizer.value();
     before_optimizer_[stage] = {order.back()};
     if (!data.empty()) before_optimizer_[stage].push_back(data.back());
-    optimizer.after = before_optimizer_[stage];
+    for (const Key& key : before_optimizer_[stage]) optimizer.after.push_back({key});
   }
 
   const ChunkCost& cost(std::int64_t stage, std::int64_t chunk) const {
@@ -216,6 +238,7 @@ TEST_CASE("uneven stages, transfers and data-parallel traffic: every event is wh
         for (unsigned variant = 0; variant < 3; ++variant) {
           shape.gather = static_cast<DataTraffic>(variant);
           shape.reduce = static_cast<DataTraffic>((variant + seed) % 3);
+          shape.overlap_gather = seed % 2 == 0, shape.overlap_reduce = seed % 3 == 0;
           const ScheduleCosts costs = test::random_costs(shape, ++seed);
           CAPTURE(static_cast<int>(shape.schedule), shape.stages, shape.chunks, shape.micro_batches, seed);
           const Schedule schedule = *make_schedule(shape);

@@ -42,6 +42,7 @@ inline ScheduleCosts random_costs(const ScheduleShape& shape, unsigned seed) {
   for (ChunkCost& c : costs.chunks) {
     c.forward = Seconds(draw(1, 20)), c.backward_input = Seconds(draw(1, 20)), c.backward_weight = Seconds(draw(1, 20));
     c.gather = Seconds(draw(0, 15)), c.reduce = Seconds(draw(0, 30)), c.live = Bytes(draw(1, 100));
+    c.gather_parts = 1 << draw(0, 2), c.reduce_parts = 1 << draw(0, 2);  // whose quotients are exact
   }
   for (StageCost& s : costs.stages) {
     s.send_activation = Seconds(draw(0, 8)), s.send_gradient = Seconds(draw(0, 8));
