@@ -201,6 +201,8 @@ class Combination {
       state_exchange();
     }
     totals_.model_flop = totals_.forward_flop + totals_.backward_flop;
+    const Seconds device = totals_.compute + totals_.exposed + totals_.bubble + totals_.optimizer + totals_.host;
+    totals_.host += Seconds(exposed_host_seconds(sizes_.rates, launches(), device.value()));
     totals_.step = totals_.compute + totals_.exposed + totals_.bubble + totals_.optimizer + totals_.host;
     totals_.tokens = Tokens(symbol(Symbol::batch) * sizes_.whole_symbol[static_cast<int>(Symbol::query)] *
                             sizes_.micro_batches * layout_.data);
@@ -211,9 +213,24 @@ class Combination {
     }
   }
 
+  /// Kernels of a step on the stage that launches most.
+  double launches() const {
+    std::array<double, kMaxSegments> kernels{};
+    for (int i = 0; i < segments_.group_count; ++i) kernels[segments_.groups[i].segment] += segments_.groups[i].kernels;
+    double most = 0;
+    for (std::int64_t stage = 0; stage < layout_.pipeline; ++stage) {
+      const StageShape shape = stage_shape(layout_, stage);
+      double sum = 0;
+      for (int i = 0; i < kinds_ + 2; ++i) sum += static_cast<double>(repeat(shape, i)) * kernels[i];
+      most = std::max(most, sum);
+    }
+    const int optimizer = structure_.choices.training ? (structure_.choices.clip ? 2 : 1) : 0;
+    return most * static_cast<double>(sizes_.micro_batches) + optimizer;
+  }
+
   /// Adds a group to the totals: the only place where time is summed.
   void add(GroupItem& item, Seconds& part) {
-    const double count = static_cast<double>(item.count), launches = item.kernels * sizes_.launch_s;
+    const double count = static_cast<double>(item.count), launches = item.kernels * sizes_.rates.gap_s;
     part += Seconds(item.seconds * count);
     totals_.host += Seconds(launches * count);
     item.seconds += launches;
@@ -271,7 +288,7 @@ class Combination {
   }
   double loop_seconds(std::string_view law, std::int64_t elements, double read, double written) const {
     const double measured = sizes_.calibrated ? interpolated_loop(*sizes_.calibrated, law, elements) : 0;
-    return measured > 0 ? static_cast<double>(elements) * measured : (read + written) * sizes_.seconds_per_byte;
+    return measured > 0 ? static_cast<double>(elements) * measured : stream_seconds(sizes_.rates, read + written);
   }
 
   void optimizer(const StageShape& shape) {

@@ -1,7 +1,9 @@
 // The laws of time: seconds of one kernel from its FLOPs, bytes and shape.
 //
-// A datasheet gives the roofline max(FLOP / rate, bytes / bandwidth). A profile made by `dtcalc measure` holds measured
-// points of each kernel; between them the rate is interpolated, piecewise linear in the logarithm of every size.
+// Of a datasheet, products follow product_law (tiles and waves), fused attention attention_law, everything else the
+// bytes it moves; a device of unknown architecture has the roofline max(FLOP / rate, bytes / bandwidth). A profile made
+// by `dtcalc measure` holds measured points of each kernel: measured_rates interpolates them. docs/time.md has the
+// equations.
 #pragma once
 
 #include "costmodel/evaluate/sizes.hpp"
@@ -20,10 +22,7 @@ struct KernelCost {
 /// Cost of one kernel; `values` from evaluate_extents.
 KernelCost kernel_cost(const Kernel& kernel, const Program& program, const Sizes& sizes, const std::int64_t* values);
 
-/// Rate of a product of the contract `name` interpolated from the measured points; 0 if there are none.
-double interpolated_rate(const Device& device, std::string_view name, std::int64_t m, std::int64_t n, std::int64_t k);
-
-/// Seconds per element of a loop kernel interpolated from the measured points; 0 if there are none.
-double interpolated_loop(const Device& device, std::string_view name, std::int64_t elements);
+/// Seconds per element of the loop called `name`, interpolated from the measured points; 0 if there are none.
+double interpolated_loop(const MeasuredRates& rates, std::string_view name, std::int64_t elements);
 
 }  // namespace dtcalc

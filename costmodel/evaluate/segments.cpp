@@ -75,7 +75,7 @@ class ProgramCost {
     const bool weight = kernel.contract == Contract::product_weight;
     (!backward ? seconds.forward
      : weight  ? seconds.backward_weight
-               : seconds.backward_input) += c.seconds + sizes_.launch_s;
+               : seconds.backward_input) += c.seconds + sizes_.rates.gap_s;
   }
 
   /// The ring's groups share what is exposed in proportion to what they send.

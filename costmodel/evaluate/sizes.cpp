@@ -1,6 +1,7 @@
 #include "costmodel/evaluate/sizes.hpp"
 
 #include <algorithm>
+#include <cassert>
 
 #include "costmodel/evaluate/workspace.hpp"
 
@@ -171,9 +172,10 @@ Sizes sizes_of(const Scenario& scenario, Work work, std::int64_t context) {
   const Device& d = scenario.hardware;
   const FlopPerSecond rate = d.rate(s.product_dtype);
   s.seconds_per_flop = rate.value() > 0 ? 1 / rate.value() : 0;
-  s.seconds_per_byte = d.memory_bandwidth.value() > 0 ? 1 / d.memory_bandwidth.value() : 0;
-  s.launch_s = d.launch_overhead.value() + scenario.software.launch_overhead.value();
-  if (!d.products.empty()) s.calibrated = &d;
+  s.rates = device_rates(d, w, s.product_dtype, m.head_size);
+  s.flash_query_tile = w.flash_query_tile;
+  assert((d.products.empty() || d.rates) && "a device with measured points needs index_measurements");
+  s.calibrated = d.rates.get();
   if (scenario.software.id == "dtcalc-cpu") s.workspace = cpu_workspace(scenario, training);
   return s;
 }

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 
+#include "costmodel/evaluate/device_rates.hpp"
 #include "costmodel/evaluate/layout.hpp"
 #include "costmodel/lower/structure.hpp"
 #include "costmodel/scenario/scenario.hpp"
@@ -34,9 +35,9 @@ struct Sizes {
   Bytes workspace{0};      ///< scratch that kernels of this stack ask for beside their operands
   Dtype product_dtype = Dtype::fp32;
   double seconds_per_flop = 0;  ///< of matrix products at the device's peak
-  double seconds_per_byte = 0;
-  double launch_s = 0;                 ///< device gap and host cost of one kernel
-  const Device* calibrated = nullptr;  ///< its measured tables, when there are any; must outlive the evaluation
+  DeviceRates rates;
+  std::int64_t flash_query_tile = 64;
+  const MeasuredRates* calibrated = nullptr;  ///< of the device, when there are any; must outlive the evaluation
 };
 
 /// Sizes of a scenario. An evaluation or prefill has the prompt's tokens as `query`; a decode step one query over

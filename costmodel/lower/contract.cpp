@@ -1,5 +1,8 @@
 #include "costmodel/lower/contract.hpp"
 
+#include <algorithm>
+#include <cassert>
+
 namespace dtcalc {
 
 const ContractInfo& info(Contract contract) {
@@ -86,6 +89,25 @@ std::string_view activation_law(int activation, bool gated, bool backward) {
        {"activation.sigmoid.gated", "activation_backward.sigmoid.gated"}},
       {{"activation.silu", "activation_backward.silu"}, {"activation.silu.gated", "activation_backward.silu.gated"}}};
   return kNames[activation][gated ? 1 : 0][backward ? 1 : 0];
+}
+
+LawId law_id(std::string_view law) {
+  static const std::array<std::string_view, kLaws> kNames = [] {
+    std::array<std::string_view, kLaws> names;
+    std::size_t at = 0;
+    for (int c = 0; c < kContracts; ++c) names[at++] = info(static_cast<Contract>(c)).name;
+    for (std::string_view variant :
+         {"norm.layer", "norm.rms", "norm_backward.layer", "norm_backward.rms", "bias_dropout.dropout",
+          "softmax.dropout", "softmax_backward.dropout", "flash.dropout", "flash_backward.dropout", "embedding.dropout",
+          "optimizer.adamw", "optimizer.sgd"})
+      names[at++] = variant;
+    for (int activation = 0; activation < 6; ++activation)
+      for (int form = 0; form < 4; ++form) names[at++] = activation_law(activation, form & 1, form & 2);
+    assert(at == names.size());
+    return names;
+  }();
+  const auto found = std::find(kNames.begin(), kNames.end(), law);
+  return found == kNames.end() ? kNoLaw : static_cast<LawId>(found - kNames.begin());
 }
 
 }  // namespace dtcalc

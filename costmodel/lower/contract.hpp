@@ -89,6 +89,14 @@ constexpr bool is_collective(Contract contract) {
 /// Activations, in the order of the enumeration, plain and gated: their loops are timed apart.
 std::string_view activation_law(int activation, bool gated, bool backward);
 
+/// A law of time by number: what `law_name` says, for tables that are read in every evaluation.
+using LawId = std::uint8_t;
+inline constexpr int kLaws = kContracts + 36;  ///< every contract by its own name, and the variants timed apart
+inline constexpr LawId kNoLaw = 255;
+
+/// The number of a law's name; kNoLaw for a name that no kernel asks for.
+LawId law_id(std::string_view law);
+
 /// The contract's row in the table.
 const ContractInfo& info(Contract contract);
 

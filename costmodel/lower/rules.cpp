@@ -111,6 +111,7 @@ class Lowering {
     for (std::size_t k = kernels_from_; k < program_.kernels.size(); ++k) {
       program_.kernels[k].group = static_cast<std::uint16_t>(program_.groups.size() - 1);
       program_.kernels[k].law = law_name(program_.kernels[k], c_);
+      program_.kernels[k].law_id = law_id(program_.kernels[k].law);
     }
   }
 
@@ -119,6 +120,7 @@ class Lowering {
     const Symbol pairs = s_.local ? Symbol::flash_pairs_local : Symbol::flash_pairs_global;
     kernel.m = extents_.id({Symbol::query}), kernel.n = extents_.id({Symbol::key}),
     kernel.k = extents_.id({Symbol::head});
+    kernel.batch = extents_.id({Symbol::batch, Symbol::heads});
     kernel.flop = extents_.id(Extent{Symbol::batch, Symbol::heads, pairs, Symbol::head} * flop_per_pair_and_channel);
   }
 

@@ -39,6 +39,7 @@ struct Kernel {
   ExtentId elements = 0;                    ///< trips of a loop kernel; of a collective the whole tensor
   Axis axis = Axis::tensor;                 ///< of a collective
   std::string_view law;                     ///< name under which `dtcalc measure` times this kernel (law_name)
+  LawId law_id = kNoLaw;                    ///< of `law`
   std::uint16_t traffic_begin = 0, traffic_end = 0;
 };
 

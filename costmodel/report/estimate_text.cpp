@@ -213,13 +213,15 @@ std::string conventions(const Estimate& e, int columns) {
     words = fmt::format("causal attention counts {} in model FLOPs, gradients take {:g} bytes each, ",
                         s.training.causal_flop == CausalFlop::full ? "the full S x S square" : "S(S+1)/2 pairs",
                         state_widths(s.training.precision, s.training.optimizer).gradient / 2.0);
-  const bool datasheet = s.hardware.products.empty();
-  words += fmt::format(
-      "the LM head is included; {}. Times: {}",
-      devices(s.cluster) == 1 ? "one device"
-                              : "memory on the device that needs most, time on the slowest pipeline stage",
-      datasheet ? fmt::format("roofline on {} peaks, so a lower bound (measure a machine for more)", origin_of(s))
-                : "from the kernels measured on this machine");
+  const std::string origin(origin_of(s));
+  words +=
+      fmt::format("the LM head is included; {}. Times: {}",
+                  devices(s.cluster) == 1 ? "one device"
+                                          : "memory on the device that needs most, time on the slowest pipeline stage",
+                  !s.hardware.products.empty() ? "from the kernels measured on this machine"
+                  : s.hardware.architecture == GpuArchitecture::other
+                      ? fmt::format("roofline on {} peaks, so a lower bound (measure a machine for more)", origin)
+                      : fmt::format("laws of kernels on {} figures, checked against published kernels", origin));
   return fmt::format("\n{}\n", wrapped(fmt::format("Conventions: {}.", words), columns, 2));
 }
 

@@ -82,6 +82,34 @@ Field rate(std::string_view pointer) {
           }};
 }
 
+/// The row of the fraction of that rate which is achievable.
+template <Dtype dtype>
+Field achievable(std::string_view pointer) {
+  FieldInfo info;
+  info.pointer = pointer;
+  info.type = FieldType::number;
+  info.range = above_zero(1);
+  info.derived_default = "1";
+  info.help = "Share of the peak rate that large matrix products of a tuned library reach.";
+  return {info,
+          [](const json& value, const FieldInfo& about, const std::string& place, Scenario& scenario,
+             std::vector<Error>& errors) {
+            double share = 1;
+            if (!field_access::read_number(value, about, place, share, errors)) return false;
+            auto& known = scenario.hardware.achievable_compute;
+            std::erase_if(known, [](const ComputeFraction& c) { return c.dtype == dtype; });
+            known.push_back({dtype, share});
+            std::sort(known.begin(), known.end(),
+                      [](const ComputeFraction& a, const ComputeFraction& b) { return a.dtype < b.dtype; });
+            return true;
+          },
+          [](const Scenario& scenario) {
+            for (const ComputeFraction& c : scenario.hardware.achievable_compute)
+              if (c.dtype == dtype) return json(c.fraction);
+            return json(nullptr);
+          }};
+}
+
 std::vector<Field> model_fields() {
   using S = Scenario;
   using M = Model;
@@ -194,6 +222,9 @@ std::vector<Field> hardware_fields() {
       in<&S::hardware, &D::name>("/hardware/name", "The device as its vendor calls it."),
       in<&S::hardware, &D::origin>("/hardware/origin", "Where the figures come from; printed beside every time."),
       word<&S::hardware, &D::kind>("/hardware/kind", device_kinds, "A GPU, or all cores of a CPU."),
+      in<&S::hardware, &D::architecture>("/hardware/architecture",
+                                         "Generation of the GPU: which tiles its matrix products come in; other has "
+                                         "the plain roofline."),
       rate<Dtype::fp64>("/hardware/compute_flop_per_s/fp64"),
       rate<Dtype::fp32>("/hardware/compute_flop_per_s/fp32"),
       rate<Dtype::tf32>("/hardware/compute_flop_per_s/tf32"),
@@ -201,8 +232,24 @@ std::vector<Field> hardware_fields() {
       rate<Dtype::bf16>("/hardware/compute_flop_per_s/bf16"),
       rate<Dtype::fp8>("/hardware/compute_flop_per_s/fp8"),
       rate<Dtype::fp4>("/hardware/compute_flop_per_s/fp4"),
+      achievable<Dtype::fp64>("/hardware/achievable_compute_fraction/fp64"),
+      achievable<Dtype::fp32>("/hardware/achievable_compute_fraction/fp32"),
+      achievable<Dtype::tf32>("/hardware/achievable_compute_fraction/tf32"),
+      achievable<Dtype::fp16>("/hardware/achievable_compute_fraction/fp16"),
+      achievable<Dtype::bf16>("/hardware/achievable_compute_fraction/bf16"),
+      achievable<Dtype::fp8>("/hardware/achievable_compute_fraction/fp8"),
+      achievable<Dtype::fp4>("/hardware/achievable_compute_fraction/fp4"),
       in<&S::hardware, &D::memory_bandwidth>("/hardware/memory_bandwidth_bytes_per_s", count(max_rate),
                                              "Peak rate of device memory; bounds everything but large products."),
+      in<&S::hardware, &D::achievable_bandwidth>("/hardware/achievable_bandwidth_fraction", above_zero(1),
+                                                 "Share of the memory bandwidth that a large copy reaches."),
+      in<&S::hardware, &D::memory_latency>(
+          "/hardware/memory_latency_s", count(max_seconds),
+          "One load from device memory; a wave of tiles waits for it when it begins and when it ends."),
+      in<&S::hardware, &D::kernel_latency>("/hardware/kernel_latency_s", count(max_seconds),
+                                           "Shortest duration of a kernel; bounds kernels over few bytes."),
+      in<&S::hardware, &D::kernel_gap>("/hardware/kernel_gap_s", count(max_seconds),
+                                       "Idle time between two kernels that are already queued."),
       in<&S::hardware, &D::memory>("/hardware/memory_bytes", count(max_bytes),
                                    "Device memory as the driver reports it; what does not fit is refused."),
       in<&S::hardware, &D::multiprocessors>("/hardware/multiprocessors", count(1e6), "SMs of a GPU, cores of a CPU."),
@@ -216,7 +263,7 @@ std::vector<Field> hardware_fields() {
       in<&S::hardware, &D::nic_bandwidth>("/hardware/nic_bytes_per_s", count(max_rate),
                                           "To other nodes, one way, per device."),
       in<&S::hardware, &D::launch_overhead>("/hardware/launch_overhead_s", count(max_seconds),
-                                            "Host cost and gap of one kernel; bounds small models."),
+                                            "Host cost of queueing one kernel; bounds small models."),
       in<&S::hardware, &D::power_w>("/hardware/power_w", count(1e6), "Power limit of the device.", "", "W"),
       in<&S::hardware, &D::source>("/hardware/source", "Where the figures come from."),
       in<&S::hardware, &D::date>("/hardware/date", "When the source was read or the device measured."),
@@ -263,6 +310,8 @@ std::vector<Field> software_fields() {
       in<&S::software, &W::recompute_segment>(
           "/software/recompute_segment",
           "Recomputation replays the whole segment, not only what the backward pass needs."),
+      in<&S::software, &W::flash_kernel>("/software/flash_kernel",
+                                         "Generation of its fused attention: the share of the peak that it reaches."),
       in<&S::software, &W::flash_query_tile>("/software/flash_query_tile", positive(65536),
                                              "Queries of a flash attention tile.", "", "tokens"),
       in<&S::software, &W::flash_key_tile>("/software/flash_key_tile", positive(65536),
@@ -279,6 +328,8 @@ std::vector<Field> software_fields() {
                                             "Every buffer starts at a multiple of it; rounds memory up.", "", "bytes"),
       in<&S::software, &W::launch_overhead>("/software/launch_overhead_s", count(max_seconds),
                                             "Host cost per kernel that this stack adds to the device's own."),
+      in<&S::software, &W::cuda_graphs>("/software/cuda_graphs",
+                                        "The step is replayed as a graph: the host costs nothing per kernel."),
   };
 }
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "costmodel/evaluate/measured_rates.hpp"
 #include "costmodel/scenario/check.hpp"
 #include "costmodel/scenario/fields.hpp"
 #include "costmodel/scenario/hf_config.hpp"
@@ -186,6 +187,7 @@ Result<Part> load_part(const std::string& section, const std::string& name_or_pa
   resolve(reader.scenario.model, reader.given);
   if constexpr (!std::is_same_v<Part, Software>) check(reader.scenario.*part, reader.given, reader.errors);
   if (!reader.errors.empty()) return std::move(reader.errors);
+  index_measurements(reader.scenario.hardware);
   return std::move(reader.scenario.*part);
 }
 
@@ -260,6 +262,7 @@ Result<Scenario> load_scenario(const json& document, const Folders& folders, std
   resolve(reader.scenario, reader.given);
   check(reader.scenario, reader.given, reader.errors);
   if (!reader.errors.empty()) return std::move(reader.errors);
+  index_measurements(reader.scenario.hardware);
   return std::move(reader.scenario);
 }
 

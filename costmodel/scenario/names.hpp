@@ -106,6 +106,16 @@ struct EnumNames<ContextSharding> {
   static constexpr std::array<std::string_view, 3> list{"naive", "striped", "zigzag"};
 };
 template <>
+struct EnumNames<FlashKernel> {
+  static constexpr auto last = FlashKernel::cudnn;
+  static constexpr std::array<std::string_view, 4> list{"flash_1", "flash_2", "flash_3", "cudnn"};
+};
+template <>
+struct EnumNames<GpuArchitecture> {
+  static constexpr auto last = GpuArchitecture::blackwell;
+  static constexpr std::array<std::string_view, 6> list{"other", "volta", "ampere", "ada", "hopper", "blackwell"};
+};
+template <>
 struct EnumNames<Optimizer> {
   static constexpr auto last = Optimizer::adamw;
   static constexpr std::array<std::string_view, 3> list{"sgd", "momentum", "adamw"};

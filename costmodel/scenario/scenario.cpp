@@ -8,4 +8,10 @@ FlopPerSecond Device::rate(Dtype dtype) const {
   return FlopPerSecond(0);
 }
 
+double Device::achievable_fraction(Dtype dtype) const {
+  for (const ComputeFraction& known : achievable_compute)
+    if (known.dtype == dtype) return known.fraction;
+  return 1;
+}
+
 }  // namespace dtcalc

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,8 @@
 #include "costmodel/units.hpp"
 
 namespace dtcalc {
+
+class MeasuredRates;
 
 struct Rope {
   double base = 10000;
@@ -82,6 +85,12 @@ struct ComputeRate {
   FlopPerSecond rate;
 };
 
+/// Share of a peak rate that large matrix products of a tuned library reach in one dtype.
+struct ComputeFraction {
+  Dtype dtype = Dtype::fp32;
+  double fraction = 1;
+};
+
 /// One measured matrix product C (m x n) = A (m x k) B (k x n), or an attention kernel of queries, keys and head size.
 struct ProductPoint {
   std::int64_t m, n, k;
@@ -100,9 +109,15 @@ struct Device {
   std::string id;  ///< `h200`, `a100-80-sxm`, …
   std::string name;
   Origin origin = Origin::datasheet;
-  std::string kind = "gpu";          ///< gpu or cpu
-  std::vector<ComputeRate> compute;  ///< dense peak per dtype; a dtype that is absent is not supported
+  std::string kind = "gpu";  ///< gpu or cpu
+  GpuArchitecture architecture = GpuArchitecture::other;
+  std::vector<ComputeRate> compute;                 ///< dense peak per dtype; a dtype that is absent is not supported
+  std::vector<ComputeFraction> achievable_compute;  ///< of the peak; a dtype that is absent: 1
   BytesPerSecond memory_bandwidth{0};
+  double achievable_bandwidth = 1;   ///< share of memory_bandwidth that a large copy reaches
+  Seconds memory_latency{0};         ///< one load from device memory
+  Seconds kernel_latency{0};         ///< shortest duration of a kernel
+  Seconds kernel_gap{0};             ///< between two kernels that are already queued
   Bytes memory{0};                   ///< as the driver reports it
   std::int64_t multiprocessors = 0;  ///< SMs of a GPU, cores of a CPU
   double clock_hz = 0;
@@ -110,17 +125,20 @@ struct Device {
   Bytes l2_cache{0};
   BytesPerSecond link_bandwidth{0};  ///< to the other devices of a node, one way, per device
   BytesPerSecond nic_bandwidth{0};   ///< to other nodes, one way, per device
-  Seconds launch_overhead{0};        ///< host cost and gap of one kernel
+  Seconds launch_overhead{0};        ///< host cost of queueing one kernel
   double power_w = 0;
   std::string source, date, machine, notes;
   std::map<std::string, std::string> sources;  ///< source of single figures, by JSON key
   // Calibrated by `dtcalc measure` (empty on a datasheet):
   std::vector<ProductPoint> products;
   std::vector<LoopPoint> loops;
-  Bytes library_memory{0};  ///< process memory beside the arena
+  Bytes library_memory{0};                     ///< process memory beside the arena
+  std::shared_ptr<const MeasuredRates> rates;  ///< of products and loops, sorted by the loader (index_measurements)
 
   /// Peak rate, or 0 if the device has no such arithmetic.
   FlopPerSecond rate(Dtype dtype) const;
+  /// Share of that rate which large products reach; 1 where it is not known.
+  double achievable_fraction(Dtype dtype) const;
 };
 
 struct Cluster {
@@ -198,12 +216,14 @@ struct Software {
   bool save_norm_statistics = true;  ///< mean and 1/std per position are kept for the backward pass
   bool recompute_segment =
       true;  ///< recomputation replays the whole segment (torch.utils.checkpoint), not only what is needed
+  FlashKernel flash_kernel = FlashKernel::flash_2;
   std::int64_t flash_query_tile = 64, flash_key_tile = 64;
   bool flash_skips_masked_tiles = true;
   bool overlap_gradient_reduction = false;  ///< gradients are reduced over data ranks during the backward pass
   bool overlap_parameter_gather = false;    ///< ZeRO's parameters are gathered while other layers compute
   std::int64_t alignment_bytes = 1;         ///< every buffer starts at a multiple of it
   Seconds launch_overhead{0};               ///< host cost of a kernel that this stack adds to the device's own
+  bool cuda_graphs = false;                 ///< a step is replayed as a graph: the host costs nothing per kernel
 };
 
 struct Scenario {

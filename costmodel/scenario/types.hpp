@@ -73,6 +73,10 @@ enum class PipelineSchedule : std::uint8_t { gpipe, one_f_one_b, interleaved, ze
 /// Which positions a rank of the context ring holds (7.4.1, E10, E47): consecutive ones, every R-th, or the r-th chunk
 /// of 2R from either end.
 enum class ContextSharding : std::uint8_t { naive, striped, zigzag };
+/// Generations of fused attention that a stack may carry; their achieved fractions are in evaluate/attention_law.cpp.
+enum class FlashKernel : std::uint8_t { flash_1, flash_2, flash_3, cudnn };
+/// GPU generations whose tiles of matrix products are known (evaluate/product_law.cpp); `other` has the plain roofline.
+enum class GpuArchitecture : std::uint8_t { other, volta, ampere, ada, hopper, blackwell };
 /// Where a figure of a hardware profile comes from.
 enum class Origin : std::uint8_t { datasheet, analytic, calibrated, measured };
 

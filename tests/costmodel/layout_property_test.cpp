@@ -137,6 +137,7 @@ TEST_CASE("the groups of a random layout add up to its step, with and without a 
     double seconds = 0;
     for (const GroupItem& item : details.groups) seconds += item.seconds * static_cast<double>(item.count);
     const double data = told.traffic[static_cast<int>(Axis::data)].exposed.value();
-    CHECK(seconds + told.bubble.value() + data == Approx(told.step.value()).epsilon(1e-9));
+    // The device of these scenarios has no gaps between kernels: all of `host` is waiting for launches.
+    CHECK(seconds + told.bubble.value() + data + told.host.value() == Approx(told.step.value()).epsilon(1e-9));
   }
 }

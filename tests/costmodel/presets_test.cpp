@@ -129,7 +129,8 @@ TEST_CASE("hardware profiles give the arithmetic intensities of C.3 (E17)") {
 }
 
 TEST_CASE("every figure of a hardware profile has its unit in the key and a source") {
-  const std::set<std::string> words{"id", "name", "origin", "kind", "sources", "source", "date", "notes"};
+  const std::set<std::string> words{"id",      "name",   "origin", "kind", "architecture",
+                                    "sources", "source", "date",   "notes"};
   const std::set<std::string> counts{"multiprocessors"};
   for (const Preset& preset : list_presets(PresetKind::hardware, data)) {
     const nlohmann::json profile = *read_json_file(preset.file);
@@ -138,7 +139,7 @@ TEST_CASE("every figure of a hardware profile has its unit in the key and a sour
       INFO(preset.name << " " << key);
       CHECK(profile["sources"].contains(key));
       const bool unit = key.ends_with("_per_s") || key.ends_with("_bytes") || key.ends_with("_hz") ||
-                        key.ends_with("_s") || key.ends_with("_w");
+                        key.ends_with("_s") || key.ends_with("_w") || key.ends_with("_fraction");
       CHECK((unit || counts.contains(key)));
     }
   }
