@@ -13,6 +13,7 @@ void add_explain(CLI::App& program, int& exit_code);
 void add_plan(CLI::App& program, int& exit_code);
 void add_compare(CLI::App& program, int& exit_code);
 void add_roofline(CLI::App& program, int& exit_code);
+void add_simulate(CLI::App& program, int& exit_code);
 void add_sweep(CLI::App& program, int& exit_code);
 void add_measure(CLI::App& program, int& exit_code);
 void add_run(CLI::App& program, int& exit_code);

@@ -1,0 +1,118 @@
+#include "costmodel/schedule/stage_costs.hpp"
+
+#include <algorithm>
+
+#include "costmodel/evaluate/evaluate.hpp"
+
+namespace dtcalc {
+namespace {
+
+/// One chunk's share of its stage: how often each segment runs for one micro-batch.
+class Chunks {
+ public:
+  Chunks(const Structure& structure, const Sizes& sizes, const Segments& segments)
+      : structure_(structure), sizes_(sizes), layout_(sizes.layout), segments_(segments) {
+    for (int g = 0; g < segments.group_count; ++g) {
+      const GroupItem& item = segments.groups[g];
+      if (item.group->phase == Phase::recompute)
+        recompute_[item.segment] += item.seconds + static_cast<double>(item.kernels) * sizes.launch_s;
+    }
+  }
+
+  /// Without `live`, which the memory plan knows. `stage` holds prologue and epilogue in its first and last chunk.
+  ChunkCost cost(const StageShape& stage, bool first, bool last, std::int64_t chunks) const {
+    const int kinds = static_cast<int>(structure_.blocks.size());
+    double forward = 0, input = 0, weight = 0, again = 0, parameters = 0, trained = 0, layers = 0;
+    for (int i = 0; i < kinds + 2; ++i) {
+      const bool block = i >= 1 && i <= kinds;
+      const double times = block    ? static_cast<double>(stage.layers[i - 1]) / static_cast<double>(chunks)
+                           : i == 0 ? stage.prologue && first
+                                    : stage.epilogue && last;
+      const SegmentCost& c = segments_.cost[i];
+      const bool copies_table = layout_.pipeline > 1;
+      forward += times * c.seconds.forward, input += times * c.seconds.backward_input;
+      weight += times * c.seconds.backward_weight, again += times * recompute_[i];
+      parameters += times * static_cast<double>(c.parameters + (copies_table ? c.tied : 0));
+      trained += times * static_cast<double>(c.trained + (copies_table ? c.tied_trained : 0));
+      if (block) layers += times;
+    }
+    ChunkCost cost;
+    cost.forward = Seconds(forward), cost.backward_input = Seconds(input), cost.backward_weight = Seconds(weight);
+    cost.recompute = Seconds(again);
+    if (layout_.replicas_of_states() > 1) {
+      const Collective reduce = layout_.zero == 0 ? Collective::all_reduce : Collective::reduce_scatter;
+      cost.reduce = exchange(reduce, trained * sizes_.state.gradient / 2);
+      if (layout_.zero > 0) cost.gather = exchange(Collective::all_gather, parameters * sizes_.state.weight / 2);
+    }
+    cost.gather_parts = cost.reduce_parts = std::max<std::int64_t>(1, static_cast<std::int64_t>(layers));
+    return cost;
+  }
+
+ private:
+  Seconds exchange(Collective collective, double bytes) const {
+    return Seconds(collective_cost(collective, bytes, layout_.data_group, layout_.fabric).seconds);
+  }
+
+  const Structure& structure_;
+  const Sizes& sizes_;
+  const Layout& layout_;
+  const Segments& segments_;
+  std::array<double, kMaxSegments> recompute_{};  ///< seconds of one run
+};
+
+ScheduleShape shape_of(const Layout& l, std::int64_t micro_batches) {
+  ScheduleShape shape;
+  if (l.pipeline > 1) shape = {l.schedule, l.pipeline, l.chunks, micro_batches};
+  shape.micro_batches = micro_batches;
+  if (l.replicas_of_states() > 1) {
+    shape.reduce = l.zero == 3 ? DataTraffic::per_micro_batch : DataTraffic::per_step;
+    shape.gather = l.zero == 3 ? DataTraffic::per_micro_batch : l.zero > 0 ? DataTraffic::per_step : DataTraffic::none;
+  }
+  shape.overlap_gather = l.overlap_parameters;
+  shape.overlap_reduce = l.overlap_gradients;
+  return shape;
+}
+
+/// One micro-batch's activation, or its gradient, between neighbouring stages.
+Seconds transfer(const Sizes& sizes) {
+  const Layout& l = sizes.layout;
+  if (l.pipeline == 1) return Seconds(0);
+  const auto symbol = [&](Symbol s) { return sizes.symbol[static_cast<int>(s)]; };
+  const std::int64_t bytes = bytes_of(symbol(Symbol::batch) * symbol(Symbol::shard) * symbol(Symbol::hidden),
+                                      sizes.half_bytes[static_cast<int>(Width::stream)]);
+  return Seconds(collective_cost(Collective::send, static_cast<double>(bytes), l.pipeline_group, l.fabric).seconds);
+}
+
+}  // namespace
+
+StagedStep stage_costs(const Scenario& scenario) {
+  const Structure& structure = cached_structure(choices_of(scenario, true));
+  const Sizes sizes = sizes_of(scenario, true);
+  Segments segments;
+  Details details;
+  evaluate_segments(structure, sizes, segments, details.plan);
+  combine(structure, sizes, segments, details.plan, &details);
+
+  StagedStep step;
+  step.shape = shape_of(sizes.layout, sizes.micro_batches);
+  step.costs.global_norm = structure.choices.clip;
+  const Chunks chunks(structure, sizes, segments);
+  const std::int64_t count = step.shape.chunks;
+  for (const StageItem& item : details.stages) {
+    // Without a pipeline a stage holds one micro-batch, whatever the schedule.
+    const Bytes live = sizes.layout.pipeline > 1 ? item.slot : item.slot * item.live;
+    const std::int64_t most_live = sizes.layout.pipeline > 1 ? item.live : 1;
+    for (std::int64_t c = 0; c < count; ++c) {
+      step.costs.chunks.push_back(chunks.cost(item.shape, c == 0, c == count - 1, count));
+      step.costs.chunks.back().live = live;
+    }
+    StageCost stage;
+    stage.send_activation = stage.send_gradient = transfer(sizes);
+    stage.optimizer = Seconds(item.optimizer_s + sizes.launch_s * (structure.choices.clip ? 2 : 1));
+    stage.persistent = item.total - live * most_live;
+    step.costs.stages.push_back(stage);
+  }
+  return step;
+}
+
+}  // namespace dtcalc
