@@ -25,7 +25,7 @@ void collect(const CLI::App& app, const std::string& path, std::vector<Command>&
   for (const CLI::Option* option : app.get_options())
     for (const std::string& name : option->get_lnames()) command.words.push_back("--" + name);
   if (path.ends_with(" completion")) command.words.insert(command.words.end(), {"bash", "zsh", "fish"});
-  if (path.ends_with(" presets")) command.words.insert(command.words.end(), {"models", "hardware", "software"});
+  if (path.ends_with(" presets")) command.words.insert(command.words.end(), {"models", "hardware", "software", "published"});
   commands.push_back(std::move(command));
   for (const CLI::App* verb : verbs) collect(*verb, path + " " + verb->get_name(), commands);
 }

@@ -1,12 +1,14 @@
-// `dtcalc validate`: predict, run and compare on this machine.
+// `dtcalc validate`: predict, run and compare on this machine; with --published, compare with published tables.
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/common.hpp"
+#include "cli/validate_published.hpp"
 #include "cli/verbs.hpp"
 #include "engine/memory.hpp"
 #include "engine/train/admission.hpp"
@@ -19,6 +21,7 @@ namespace {
 
 struct Options {
   CommonOptions common;
+  std::vector<std::string> families;  ///< after --published
   double tolerance = 0.15;
   double group_tolerance = 0.25;
   int steps = 5;
@@ -150,18 +153,31 @@ int run(const Options& options) {
 void add_validate(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = program.add_subcommand(
-      "validate", "Predict one training step for this machine, run it, and compare group by group");
+      "validate",
+      "Predict one training step for this machine, run it, and compare group by group; or --published tables");
   add_common(*verb, options->common);
-  verb->add_option("--tolerance", options->tolerance, "Relative error of the step's time that is accepted")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  CLI::Option* published =
+      verb->add_option("--published", options->families,
+                       "Compare with published tables instead: families (dtcalc presets published) or files, else all")
+          ->type_name("[FAMILY...]")
+          ->expected(0, -1);
+  CLI::Option* tolerance =
+      verb->add_option("--tolerance", options->tolerance,
+                       "Relative error of the step's time that is accepted; with --published, of each family, if given")
+          ->check(CLI::PositiveNumber)
+          ->capture_default_str();
   verb->add_option("--group-tolerance", options->group_tolerance,
                    "Sum of the groups' absolute errors that is accepted, as a share of the step")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   verb->add_option("--steps", options->steps, "Steps to measure, at least")->check(CLI::PositiveNumber);
   verb->add_option("--seconds", options->seconds, "Seconds to measure, at least")->check(CLI::PositiveNumber);
-  verb->callback([options, &exit_code] { exit_code = run(*options); });
+  verb->callback([options, published, tolerance, &exit_code] {
+    std::erase(options->families, "");  // CLI11's word for an option without a value
+    const auto accepted = tolerance->count() > 0 ? std::optional(options->tolerance) : std::nullopt;
+    exit_code =
+        published->count() > 0 ? validate_published(options->families, options->common, accepted) : run(*options);
+  });
 }
 
 }  // namespace dtcalc::cli

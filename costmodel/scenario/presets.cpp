@@ -23,6 +23,8 @@ fs::path folder(PresetKind kind, const fs::path& data) {
       return data / "hardware";
     case PresetKind::software:
       return data / "presets" / "software";
+    case PresetKind::published:
+      return data / "presets" / "published";
   }
   return data;
 }
@@ -60,6 +62,15 @@ std::string summary(const Software& software) {
   return end == std::string::npos ? software.notes : software.notes.substr(0, end + 1);
 }
 
+/// Rows and title of a published table; `validate --published` checks the rest of it.
+std::string summary_of_table(const fs::path& file) {
+  const Result<nlohmann::json> content = read_json_file(file);
+  if (!content) return describe(content.errors().front());
+  if (!content->is_object() || !content->contains("title") || !content->contains("rows")) return "no published table";
+  const nlohmann::json& title = (*content)["title"];
+  return fmt::format("{} rows: {}", (*content)["rows"].size(), title.is_string() ? title.get<std::string>() : "");
+}
+
 template <class T>
 std::string summary_or_error(const Result<T>& loaded) {
   return loaded ? summary(*loaded) : describe(loaded.errors().front());
@@ -75,6 +86,8 @@ std::string_view name_of(PresetKind kind) {
       return "hardware";
     case PresetKind::software:
       return "software";
+    case PresetKind::published:
+      return "published";
   }
   return "";
 }
@@ -93,6 +106,9 @@ std::vector<Preset> list_presets(PresetKind kind, const fs::path& data) {
         break;
       case PresetKind::software:
         presets.push_back({name, summary_or_error(load_software(name, folders)), file});
+        break;
+      case PresetKind::published:
+        presets.push_back({name, summary_of_table(file), file});
         break;
     }
   }

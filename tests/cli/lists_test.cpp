@@ -14,7 +14,7 @@ TEST_CASE("presets lists what can be named and prints one", "[cli]") {
   CHECK(json::parse(run_dtcalc({"presets", "models", "llama3-8b"}).output)["layers"] == 32);
   CHECK(run_dtcalc({"presets", "hardware", "--csv"}).output.substr(0, 18) == "kind,name,summary\n");
   CHECK(run_dtcalc({"presets", "h200"}).output == run_dtcalc({"presets", "hardware", "h200"}).output);
-  require_failure({"presets", "modles"}, 2, {"modles", "models, hardware or software"});
+  require_failure({"presets", "modles"}, 2, {"modles", "models, hardware, software or published"});
   require_failure({"presets", "models", "gpt2-124"}, 2, {"gpt2-124m"});
 }
 
