@@ -15,7 +15,7 @@ class Chunks {
     for (int g = 0; g < segments.group_count; ++g) {
       const GroupItem& item = segments.groups[g];
       if (item.group->phase == Phase::recompute)
-        recompute_[item.segment] += item.seconds + static_cast<double>(item.kernels) * sizes.launch_s;
+        recompute_[item.segment] += item.seconds + static_cast<double>(item.kernels) * sizes.rates.gap_s;
     }
   }
 
@@ -108,7 +108,7 @@ StagedStep stage_costs(const Scenario& scenario) {
     }
     StageCost stage;
     stage.send_activation = stage.send_gradient = transfer(sizes);
-    stage.optimizer = Seconds(item.optimizer_s + sizes.launch_s * (structure.choices.clip ? 2 : 1));
+    stage.optimizer = Seconds(item.optimizer_s + sizes.rates.gap_s * (structure.choices.clip ? 2 : 1));
     stage.persistent = item.total - live * most_live;
     step.costs.stages.push_back(stage);
   }
