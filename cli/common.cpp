@@ -64,6 +64,7 @@ void add_common(CLI::App& verb, CommonOptions& options, bool has_csv) {
       ->type_name("NAME|FILE");
   verb.add_option("--hardware", options.hardware, "Preset or hardware profile")->type_name("NAME|FILE");
   verb.add_option("--software", options.software, "Preset or software profile")->type_name("NAME|FILE");
+  verb.add_option("--cluster", options.cluster, "Preset or cluster profile")->type_name("NAME|FILE");
   verb.add_option("-s,--set", options.set,
                   "Change a value: training.micro_batch=4 (repeatable; dtcalc schema lists all)")
       ->type_name("PATH=VALUE")
@@ -84,6 +85,7 @@ Result<Document> document_of(const CommonOptions& options) {
     if (!options.model.empty()) document["model"] = located(options.model);
     if (!options.hardware.empty()) document["hardware"] = located(options.hardware);
     if (!options.software.empty()) document["software"] = located(options.software);
+    if (!options.cluster.empty()) document["cluster"] = located(options.cluster);
   }
   Result<json> edited = apply_overrides(std::move(document), options.set);
   if (!edited) return edited.errors();

@@ -33,7 +33,7 @@ struct OutputOptions {
 
 struct CommonOptions {
   std::string scenario;                   ///< file; empty: the scenario is made of the options below
-  std::string model, hardware, software;  ///< preset names or files; they replace the scenario file's sections
+  std::string model, hardware, software, cluster;  ///< preset names or files; they replace the scenario file's sections
   std::vector<std::string> set;           ///< path=value, applied last
   OutputOptions output;
 };

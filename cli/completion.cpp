@@ -25,7 +25,8 @@ void collect(const CLI::App& app, const std::string& path, std::vector<Command>&
   for (const CLI::Option* option : app.get_options())
     for (const std::string& name : option->get_lnames()) command.words.push_back("--" + name);
   if (path.ends_with(" completion")) command.words.insert(command.words.end(), {"bash", "zsh", "fish"});
-  if (path.ends_with(" presets")) command.words.insert(command.words.end(), {"models", "hardware", "software", "published"});
+  if (path.ends_with(" presets"))
+    command.words.insert(command.words.end(), {"models", "hardware", "software", "clusters", "published"});
   commands.push_back(std::move(command));
   for (const CLI::App* verb : verbs) collect(*verb, path + " " + verb->get_name(), commands);
 }
@@ -50,6 +51,7 @@ _dtcalc() {{
     -m | --model) words=$(dtcalc presets models --names 2>/dev/null) ;;
     --hardware) words=$(dtcalc presets hardware --names 2>/dev/null) ;;
     --software) words=$(dtcalc presets software --names 2>/dev/null) ;;
+    --cluster) words=$(dtcalc presets clusters --names 2>/dev/null) ;;
     *)
       case $path in
 {cases}      esac ;;
@@ -73,6 +75,7 @@ _dtcalc() {{
     -m | --model) choices=(${{(f)"$(dtcalc presets models --names 2>/dev/null)"}}) ;;
     --hardware) choices=(${{(f)"$(dtcalc presets hardware --names 2>/dev/null)"}}) ;;
     --software) choices=(${{(f)"$(dtcalc presets software --names 2>/dev/null)"}}) ;;
+    --cluster) choices=(${{(f)"$(dtcalc presets clusters --names 2>/dev/null)"}}) ;;
     *)
       case $command in
 {cases}      esac ;;
@@ -113,13 +116,13 @@ std::string fish_script(const std::vector<Command>& commands) {
                             fish_quoted(verb->get_description()));
     for (const CLI::Option* option : c.app->get_options())
       for (const std::string& name : option->get_lnames()) {
-        const bool preset = name == "model" || name == "hardware" || name == "software";
-        script +=
-            fmt::format("complete -c dtcalc -n '{}' -l {}{} -d {}\n", condition, name,
-                        preset ? fmt::format(" -r -a '(dtcalc presets {} --names)'", name == "model" ? "models" : name)
-                        : option->get_items_expected_max() > 0 ? " -r"
-                                                               : "",
-                        fish_quoted(option->get_description()));
+        const bool preset = name == "model" || name == "hardware" || name == "software" || name == "cluster";
+        const std::string kind = name == "model" || name == "cluster" ? name + "s" : name;
+        script += fmt::format("complete -c dtcalc -n '{}' -l {}{} -d {}\n", condition, name,
+                              preset ? fmt::format(" -r -a '(dtcalc presets {} --names)'", kind)
+                              : option->get_items_expected_max() > 0 ? " -r"
+                                                                     : "",
+                              fish_quoted(option->get_description()));
       }
   }
   return script;

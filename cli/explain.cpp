@@ -56,8 +56,8 @@ int run(const Options& options) {
   const Result<Inputs> inputs = parse_inputs(options.with);
   if (!inputs) return fail(inputs.errors());
   const CommonOptions& c = options.common;
-  const bool has_scenario =
-      !c.scenario.empty() || !c.model.empty() || !c.hardware.empty() || !c.software.empty() || !c.set.empty();
+  const bool has_scenario = !c.scenario.empty() || !c.model.empty() || !c.hardware.empty() || !c.software.empty() ||
+                            !c.cluster.empty() || !c.set.empty();
   Scenario scenario;
   if (has_scenario) {
     Result<Scenario> loaded = load(c);

@@ -23,7 +23,8 @@ struct Kind {
   PresetKind kind;
 };
 constexpr std::array kinds{Kind{"models", PresetKind::model}, Kind{"hardware", PresetKind::hardware},
-                           Kind{"software", PresetKind::software}, Kind{"published", PresetKind::published}};
+                           Kind{"software", PresetKind::software}, Kind{"clusters", PresetKind::cluster},
+                           Kind{"published", PresetKind::published}};
 
 struct Options {
   std::string kind, name;
@@ -49,7 +50,7 @@ int run(const Options& options) {
         if (preset.name == options.kind) return show(kind.kind, options.kind, options.output);
   if (!options.kind.empty() && !only)
     return fail(Error{"dtcalc presets", options.kind, "is no kind of preset",
-                      "choose models, hardware, software or published"});
+                      "choose models, hardware, software, clusters or published"});
   if (!options.name.empty()) return show(only->kind, options.name, options.output);
 
   ordered_json rows = ordered_json::array();
@@ -76,9 +77,9 @@ int run(const Options& options) {
 
 void add_presets(CLI::App& program, int& exit_code) {
   const auto options = std::make_shared<Options>();
-  CLI::App* verb =
-      program.add_subcommand("presets", "List models, devices, software profiles and published tables, or print one");
-  verb->add_option("kind", options->kind, "models, hardware, software or published")->type_name("KIND");
+  CLI::App* verb = program.add_subcommand(
+      "presets", "List models, devices, software profiles, clusters and published tables, or print one");
+  verb->add_option("kind", options->kind, "models, hardware, software, clusters or published")->type_name("KIND");
   verb->add_option("name", options->name, "Print this one's file")->type_name("NAME");
   verb->add_flag("--names", options->names, "Only the names, one a line");
   add_output(*verb, options->output);

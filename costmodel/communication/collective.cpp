@@ -12,10 +12,17 @@ namespace {
 /// Handing a further slice over, as a share of a hop's latency. NVIDIA NCCL 2.30, src/graph/tuning.cc, hwLatencies of
 /// rings, LL over Simple: NVLink 0.6/3.4, PCIe 1.0/5.7, network 2.7/14.0 us.
 constexpr double pipelined_share = 0.18;
+/// Slices that a connection between two ranks holds: NCCL_STEPS in src/include/device.h. A longer ring is filled by its
+/// own N pieces.
+constexpr double slices_in_flight = 8;
 /// s. The same table, NVLS (NVLink SHARP).
 constexpr double in_switch_latency = 25e-6;
 
-double phase(double latency, double wire) { return latency + wire + 2 * std::sqrt(pipelined_share * latency * wire); }
+/// `latency` s of all hops together, `wire` s of the bytes alone.
+double phase(double hops, double latency, double wire) {
+  const double filled = hops > slices_in_flight ? latency * slices_in_flight / hops : latency;
+  return latency + wire + 2 * std::sqrt(pipelined_share * filled * wire);
+}
 
 /// ceil(log2 ways).
 double levels(std::int64_t ways) { return static_cast<double>(std::bit_width(static_cast<std::uint64_t>(ways - 1))); }
@@ -23,26 +30,24 @@ double levels(std::int64_t ways) { return static_cast<double>(std::bit_width(sta
 /// A group on a fabric, in doubles.
 struct Shape {
   double ways, per_node, nodes;
-  double hop;        ///< s, the mean over a ring that enters each node once
-  double rate;       ///< of a ring or tree over the whole group: all NICs of a node's ranks carry its border traffic
-  double tree_hops;  ///< s from a leaf to the root
-  double tree_hops_between_nodes;
+  double hop;   ///< s, the mean over a ring that enters each node once
+  double rate;  ///< of a ring or tree over the whole group: all NICs of a node's ranks carry its border traffic
+  double inner_levels, outer_levels;  ///< of a tree inside and between nodes
   const Fabric& fabric;
 };
 
 Shape shape_of(RankGroup group, const Fabric& fabric) {
   const std::int64_t per_node = std::min(group.per_node, group.ways), nodes = group.ways / per_node;
   const auto n = static_cast<double>(group.ways), g = static_cast<double>(per_node), m = static_cast<double>(nodes);
-  const double inner = levels(per_node) * fabric.link_latency, outer = levels(nodes) * fabric.nic_latency;
-  if (nodes == 1) return {n, g, m, fabric.link_latency, fabric.link_rate, inner, 0, fabric};
+  if (nodes == 1) return {n, g, m, fabric.link_latency, fabric.link_rate, levels(per_node), 0, fabric};
   const double border = g * fabric.nic_rate;
   return {n,
           g,
           m,
           ((n - m) * fabric.link_latency + m * fabric.nic_latency) / n,
           per_node == 1 ? border : std::min(fabric.link_rate, border),
-          inner + outer,
-          outer,
+          levels(per_node),
+          levels(nodes),
           fabric};
 }
 
@@ -51,25 +56,30 @@ double rounds(Collective collective) { return collective == Collective::all_redu
 
 CollectiveCost ring(Collective collective, double bytes, const Shape& s) {
   const double sent = ring_sent_bytes(collective, bytes, static_cast<std::int64_t>(s.ways));
-  return {s.fabric.overhead + phase(rounds(collective) * (s.ways - 1) * s.hop, sent / s.rate), sent, Algorithm::ring};
+  const double hops = rounds(collective) * (s.ways - 1);
+  return {s.fabric.overhead + phase(hops, hops * s.hop, sent / s.rate), sent, Algorithm::ring};
 }
 
 /// Two binary trees over the same ranks, each with half of the data; a rank is a leaf of one and inside the other.
 CollectiveCost tree(Collective collective, double bytes, const Shape& s) {
   const double sent = rounds(collective) * bytes;
-  return {s.fabric.overhead + phase(rounds(collective) * s.tree_hops, sent / s.rate), sent, Algorithm::tree};
+  const double turns = rounds(collective);
+  const double latency = s.inner_levels * s.fabric.link_latency + s.outer_levels * s.fabric.nic_latency;
+  const double time = phase(turns * (s.inner_levels + s.outer_levels), turns * latency, sent / s.rate);
+  return {s.fabric.overhead + time, sent, Algorithm::tree};
 }
 
 /// One ring round inside the nodes and what is left between them; an all-reduce does the first twice, around the
 /// second.
 CollectiveCost hierarchical(Collective collective, double bytes, const Shape& s) {
   const double inner_sent = bytes * (s.per_node - 1) / s.per_node, shard = bytes / s.per_node;
-  const double inner = phase((s.per_node - 1) * s.fabric.link_latency, inner_sent / s.fabric.link_rate);
-  const double turns = rounds(collective);
+  const double hops = s.per_node - 1, turns = rounds(collective);
+  const double inner = phase(hops, hops * s.fabric.link_latency, inner_sent / s.fabric.link_rate);
   double sent = turns * shard * (s.nodes - 1) / s.nodes;
-  double outer = phase(turns * (s.nodes - 1) * s.fabric.nic_latency, sent / s.fabric.nic_rate);
+  const double outer_hops = turns * (s.nodes - 1), tree_hops = turns * s.outer_levels;
+  double outer = phase(outer_hops, outer_hops * s.fabric.nic_latency, sent / s.fabric.nic_rate);
   if (collective == Collective::all_reduce) {
-    const double by_tree = phase(turns * s.tree_hops_between_nodes, turns * shard / s.fabric.nic_rate);
+    const double by_tree = phase(tree_hops, tree_hops * s.fabric.nic_latency, turns * shard / s.fabric.nic_rate);
     if (by_tree < outer) outer = by_tree, sent = turns * shard;
   }
   return {s.fabric.overhead + turns * inner + outer, turns * inner_sent + sent, Algorithm::hierarchical};
@@ -80,8 +90,9 @@ CollectiveCost hierarchical(Collective collective, double bytes, const Shape& s)
 CollectiveCost in_switch(double bytes, const Shape& s) {
   const double inner_sent = bytes * (1 + 1 / s.per_node), outer_sent = s.nodes > 1 ? 2 * bytes / s.per_node : 0;
   const double wire = std::max(inner_sent / s.fabric.switch_rate, s.nodes > 1 ? outer_sent / s.fabric.nic_rate : 0);
-  return {s.fabric.overhead + phase(in_switch_latency + 2 * s.tree_hops_between_nodes, wire), inner_sent + outer_sent,
-          Algorithm::in_switch};
+  const double hops = 2 * s.outer_levels;
+  return {s.fabric.overhead + phase(1 + hops, in_switch_latency + hops * s.fabric.nic_latency, wire),
+          inner_sent + outer_sent, Algorithm::in_switch};
 }
 
 /// Rank to rank: all-to-all in N - 1 turns, gather and scatter through the root's link, send in one hop.
@@ -90,14 +101,14 @@ CollectiveCost direct(Collective collective, double bytes, const Shape& s) {
   const double sent = ring_sent_bytes(collective, bytes, static_cast<std::int64_t>(s.ways));
   if (collective == Collective::send) {
     const bool inside = s.nodes == 1;
-    return {f.overhead + phase(inside ? f.link_latency : f.nic_latency, bytes / (inside ? f.link_rate : f.nic_rate)),
-            sent, Algorithm::ring};
+    const double latency = inside ? f.link_latency : f.nic_latency, rate = inside ? f.link_rate : f.nic_rate;
+    return {f.overhead + phase(1, latency, bytes / rate), sent, Algorithm::ring};
   }
   const double share = bytes / s.ways;
   const double inside = s.per_node > 1 ? (s.per_node - 1) * share / f.link_rate : 0;
   const double outside = s.nodes > 1 ? (s.ways - s.per_node) * share / f.nic_rate : 0;
   const double latency = (s.per_node - 1) * f.link_latency + (s.ways - s.per_node) * f.nic_latency;
-  return {f.overhead + phase(latency, std::max(inside, outside)), sent, Algorithm::ring};
+  return {f.overhead + phase(s.ways - 1, latency, std::max(inside, outside)), sent, Algorithm::ring};
 }
 
 bool goes_straight(Collective collective) {

@@ -3,7 +3,8 @@
 //
 // A phase whose bytes alone take W and whose hops alone take A needs A + W + 2 sqrt(pipelined_share A W): a message
 // goes from hop to hop in slices, many slices fill the pipeline sooner, few are handed over less often, and this is
-// what the best number of slices leaves. docs/communication.md derives it and compares it with measurements.
+// what the best number of slices leaves (of hops beyond 8, eight count in the root). docs/communication.md derives it
+// and compares it with measurements.
 #pragma once
 
 #include <cstdint>

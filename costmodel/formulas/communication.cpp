@@ -23,6 +23,17 @@ double collective_bytes_sent(Collective op, double M, std::int64_t N) {
   return 0;
 }
 
+double broadcast_bytes_sent(double M, std::int64_t N) { return collective_bytes_sent(Collective::broadcast, M, N); }
+double gather_bytes_sent(double M, std::int64_t N) { return collective_bytes_sent(Collective::gather, M, N); }
+double reduce_bytes_sent(double M, std::int64_t N) { return collective_bytes_sent(Collective::reduce, M, N); }
+double reduce_scatter_bytes_sent(double M, std::int64_t N) {
+  return collective_bytes_sent(Collective::reduce_scatter, M, N);
+}
+double all_gather_bytes_sent(double M, std::int64_t N) { return collective_bytes_sent(Collective::all_gather, M, N); }
+double all_reduce_bytes_sent(double M, std::int64_t N) { return collective_bytes_sent(Collective::all_reduce, M, N); }
+double scatter_bytes_sent(double M, std::int64_t N) { return collective_bytes_sent(Collective::scatter, M, N); }
+double all_to_all_bytes_sent(double M, std::int64_t N) { return collective_bytes_sent(Collective::all_to_all, M, N); }
+
 double tp_comm_bytes_per_layer(double B, double S, double D, double p, std::int64_t T, bool sp, Phase phase,
                                bool sp_regather) {
   const double forward = 2 * collective_bytes_sent(Collective::all_reduce, p * B * S * D, T);

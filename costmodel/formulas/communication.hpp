@@ -22,6 +22,16 @@ enum class Collective : std::uint8_t {
 /// the start. N: workers; one worker sends nothing.
 double collective_bytes_sent(Collective op, double M, std::int64_t N);
 
+// One function per collective, for the registry.
+double broadcast_bytes_sent(double M, std::int64_t N);
+double gather_bytes_sent(double M, std::int64_t N);
+double reduce_bytes_sent(double M, std::int64_t N);
+double reduce_scatter_bytes_sent(double M, std::int64_t N);
+double all_gather_bytes_sent(double M, std::int64_t N);
+double all_reduce_bytes_sent(double M, std::int64_t N);
+double scatter_bytes_sent(double M, std::int64_t N);
+double all_to_all_bytes_sent(double M, std::int64_t N);
+
 enum class Phase : std::uint8_t { forward, backward, both };
 
 /// Bytes sent per worker and block. Tensor parallel: two all-reduces of pBSD forward, two backward (4 + 4 units of

@@ -42,6 +42,11 @@ std::string shown(const std::string& key, double value) {
   return fmt::format("{:.5g}", value);
 }
 
+template <class Quantity>
+void scale(Quantity& quantity, double factor) {
+  quantity = Quantity(quantity.value() * factor);
+}
+
 }  // namespace
 
 Comparison compare(const Estimate& a, const Estimate& b) {
@@ -79,7 +84,7 @@ std::vector<Sensitivity> sensitivities(const Scenario& scenario) {
   std::vector<Sensitivity> found;
   const auto step = [&](auto&& change, double factor) {
     Scenario s = scenario;
-    change(s.hardware, factor);
+    change(s, factor);
     return evaluate(s, Work::training).step.value();
   };
   const auto add = [&](std::string key, auto&& change) {
@@ -87,17 +92,18 @@ std::vector<Sensitivity> sensitivities(const Scenario& scenario) {
     const double slope = std::log(step(change, by) / step(change, 1 / by)) / (2 * std::log(by));
     if (slope != 0) found.push_back({std::move(key), slope});
   };
-  add("/hardware/compute_flop_per_s", [](Device& d, double f) {
-    for (ComputeRate& rate : d.compute) rate.rate = FlopPerSecond(rate.rate.value() * f);
+  add("/hardware/compute_flop_per_s", [](Scenario& s, double f) {
+    for (ComputeRate& rate : s.hardware.compute) rate.rate = FlopPerSecond(rate.rate.value() * f);
   });
-  add("/hardware/memory_bandwidth_bytes_per_s",
-      [](Device& d, double f) { d.memory_bandwidth = BytesPerSecond(d.memory_bandwidth.value() * f); });
-  add("/hardware/link_bandwidth_bytes_per_s",
-      [](Device& d, double f) { d.link_bandwidth = BytesPerSecond(d.link_bandwidth.value() * f); });
-  add("/hardware/nic_bandwidth_bytes_per_s",
-      [](Device& d, double f) { d.nic_bandwidth = BytesPerSecond(d.nic_bandwidth.value() * f); });
-  add("/hardware/launch_overhead_s",
-      [](Device& d, double f) { d.launch_overhead = Seconds(d.launch_overhead.value() * f); });
+  add("/hardware/memory_bandwidth_bytes_per_s", [](Scenario& s, double f) { scale(s.hardware.memory_bandwidth, f); });
+  // The cluster's rates stand above the device's.
+  const bool own_links = scenario.cluster.link_bandwidth.value() > 0,
+             own_nics = scenario.cluster.nic_bandwidth.value() > 0;
+  add(own_links ? "/cluster/link_bytes_per_s" : "/hardware/link_bytes_per_s",
+      [](Scenario& s, double f) { scale(s.hardware.link_bandwidth, f), scale(s.cluster.link_bandwidth, f); });
+  add(own_nics ? "/cluster/nic_bytes_per_s" : "/hardware/nic_bytes_per_s",
+      [](Scenario& s, double f) { scale(s.hardware.nic_bandwidth, f), scale(s.cluster.nic_bandwidth, f); });
+  add("/hardware/launch_overhead_s", [](Scenario& s, double f) { scale(s.hardware.launch_overhead, f); });
   std::stable_sort(found.begin(), found.end(),
                    [](const Sensitivity& a, const Sensitivity& b) { return std::abs(a.step) > std::abs(b.step); });
   return found;

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <initializer_list>
 
-#include "costmodel/communication/collective.hpp"
 #include "costmodel/scenario/fields.hpp"
 #include "costmodel/scenario/json_text.hpp"
 #include "costmodel/scenario/names.hpp"
@@ -201,18 +200,6 @@ void check_tensor(Checks& checks, const Scenario& s, std::string_view key, std::
                  "needs a collective inside a norm over all heads, which is not modelled", "use 1 or qk_norm per_head");
 }
 
-/// Whether the links that several devices need are known.
-void check_links(Checks& checks, const Scenario& s) {
-  const Fabric fabric = fabric_of(s.hardware, s.cluster);
-  checks.require(s.cluster.devices_per_node == 1 || fabric.link_rate > 0, {"/cluster/devices_per_node", "/hardware"},
-                 text(s.cluster.devices_per_node),
-                 "needs a link between the devices, of which the hardware profile says nothing",
-                 "give /hardware/link_bandwidth_bytes_per_s");
-  checks.require(s.cluster.nodes == 1 || fabric.nic_rate > 0, {"/cluster/nodes", "/hardware"}, text(s.cluster.nodes),
-                 "needs a network between the nodes, of which the hardware profile says nothing",
-                 "give /hardware/nic_bandwidth_bytes_per_s");
-}
-
 /// Whether the layout cuts every size evenly, and the devices of the cluster are all used.
 void check_parallel(Checks& checks, const Scenario& s) {
   const Training& t = s.training;
@@ -255,7 +242,7 @@ void check_parallel(Checks& checks, const Scenario& s) {
                  fmt::format("x context {} x pipeline {} = {} devices per replica do not divide the cluster's {}",
                              p.context, p.pipeline, model_parallel, all),
                  fmt::format("give a cluster of a multiple of {} devices", model_parallel));
-  if (all % model_parallel != 0 || t.global_batch % t.micro_batch != 0) return;
+  if (all % model_parallel != 0 || t.global_batch % t.micro_batch != 0) return;  // said above, or by check_training
   const std::int64_t replicas = data_parallel(s);
   checks.require(
       t.global_batch % (t.micro_batch * replicas) == 0,
@@ -271,6 +258,34 @@ void check_parallel(Checks& checks, const Scenario& s) {
                  {schedule, pipeline, "/training/global_batch"}, fmt::format("\"{}\"", name_of(p.schedule)),
                  fmt::format("needs micro-batches ({}) in multiples of the stages ({})", micro_batches(s), p.pipeline),
                  "change global_batch or micro_batch, or use the 1f1b schedule");
+}
+
+/// Whether every figure with a source is a key of the section.
+void check_sources(Checks& checks, std::string_view section, const std::map<std::string, std::string>& sources,
+                   std::string_view example) {
+  const std::string place = fmt::format("/{}/sources", section);
+  for (const auto& [key, source] : sources) {
+    const std::string pointer = fmt::format("/{}/{}", section, key);
+    const bool known = std::any_of(fields().begin(), fields().end(), [&](const Field& field) {
+      return field.info.pointer == pointer || field.info.pointer.starts_with(pointer + "/");
+    });
+    checks.require(known, {place}, fmt::format("\"{}\"", key), fmt::format("is not a key of a {} profile", section),
+                   fmt::format("name a figure, e.g. {}", example));
+  }
+}
+
+/// Whether devices that the cluster puts side by side can reach each other.
+void check_links(Checks& checks, const Scenario& s) {
+  const Cluster& c = s.cluster;
+  const std::string device = s.hardware.id.empty() ? "the device" : s.hardware.id;
+  checks.require(c.devices_per_node == 1 || c.link_bandwidth.value() > 0 || s.hardware.link_bandwidth.value() > 0,
+                 {"/cluster/devices_per_node", "/cluster/link_bytes_per_s", "/hardware"}, text(c.devices_per_node),
+                 fmt::format("devices of a node have no link: neither the cluster nor {} gives a rate", device),
+                 "give /cluster/link_bytes_per_s, or use 1");
+  checks.require(c.nodes == 1 || c.nic_bandwidth.value() > 0 || s.hardware.nic_bandwidth.value() > 0,
+                 {"/cluster/nodes", "/cluster/nic_bytes_per_s", "/hardware"}, text(c.nodes),
+                 fmt::format("nodes have no network: neither the cluster nor {} gives a rate", device),
+                 "give /cluster/nic_bytes_per_s, or use 1");
 }
 
 void check_inference(Checks& checks, const Scenario& s) {
@@ -374,19 +389,18 @@ void check(const Device& device, const Given& given, std::vector<Error>& errors)
                  "give the rate of device memory in bytes per second");
   checks.require(device.memory.value() > 0, {"/hardware/memory_bytes"}, "", "is missing",
                  "give the device memory in bytes");
-  for (const auto& [key, source] : device.sources) {
-    const std::string pointer = "/hardware/" + key;
-    const bool known = std::any_of(fields().begin(), fields().end(), [&](const Field& field) {
-      return field.info.pointer == pointer || field.info.pointer.starts_with(pointer + "/");
-    });
-    checks.require(known, {"/hardware/sources"}, fmt::format("\"{}\"", key), "is not a key of a hardware profile",
-                   "name a figure, e.g. memory_bytes");
-  }
+  check_sources(checks, "hardware", device.sources, "memory_bytes");
+}
+
+void check(const Cluster& cluster, const Given& given, std::vector<Error>& errors) {
+  Checks checks(given, errors);
+  check_sources(checks, "cluster", cluster.sources, "nic_bytes_per_s");
 }
 
 void check(const Scenario& s, const Given& given, std::vector<Error>& errors) {
   check(s.model, given, errors);
   check(s.hardware, given, errors);
+  check(s.cluster, given, errors);
   Checks checks(given, errors);
   check_links(checks, s);
   if (s.has_training) {

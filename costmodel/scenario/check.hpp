@@ -25,6 +25,7 @@ void resolve(Scenario& scenario, const Given& given);
 /// Impossible combinations within a model, a device, a scenario (which includes the others').
 void check(const Model& model, const Given& given, std::vector<Error>& errors);
 void check(const Device& device, const Given& given, std::vector<Error>& errors);
+void check(const Cluster& cluster, const Given& given, std::vector<Error>& errors);
 void check(const Scenario& scenario, const Given& given, std::vector<Error>& errors);
 
 }  // namespace dtcalc

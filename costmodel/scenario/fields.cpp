@@ -24,6 +24,7 @@ constexpr Range positive(double maximum) { return {1, maximum, false, false}; }
 constexpr Range count(double maximum) { return {0, maximum, false, false}; }
 constexpr Range above_zero(double maximum) { return {0, maximum, true, false}; }
 constexpr Range fraction{0, 1, false, true};
+constexpr Range share{0, 1, true, false};
 
 constexpr std::array<std::string_view, 2> device_kinds{"gpu", "cpu"};
 constexpr std::array<std::string_view, 11> parameter_groups{"query", "key",  "value",     "output",   "up",  "gate",
@@ -333,15 +334,47 @@ std::vector<Field> software_fields() {
   };
 }
 
-std::vector<Field> run_fields() {
+std::vector<Field> cluster_fields() {
   using S = Scenario;
   using C = Cluster;
+  return {
+      in<&S::cluster, &C::id>("/cluster/id", "Name of the profile."),
+      in<&S::cluster, &C::nodes>("/cluster/nodes", positive(1e6), "Machines of the cluster."),
+      in<&S::cluster, &C::devices_per_node>("/cluster/devices_per_node", positive(1e4),
+                                            "Devices that share links or a switch: 8 of a DGX, 72 of an NVL72 rack."),
+      in<&S::cluster, &C::link_bandwidth>("/cluster/link_bytes_per_s", count(max_rate),
+                                          "To the other devices of a node, one way, per device.",
+                                          "the device's link_bytes_per_s"),
+      in<&S::cluster, &C::link_efficiency>("/cluster/link_efficiency", share,
+                                           "Share of the links' rate that collectives reach with large messages."),
+      in<&S::cluster, &C::link_latency>("/cluster/link_latency_s", count(max_seconds),
+                                        "Time of a hop inside a node, the software's share included."),
+      in<&S::cluster, &C::nics_per_node>("/cluster/nics_per_node", count(1e4),
+                                         "Network ports of a node, shared evenly by its devices.", "devices_per_node"),
+      in<&S::cluster, &C::nic_bandwidth>("/cluster/nic_bytes_per_s", count(max_rate),
+                                         "Rate of one network port, one way.", "the device's nic_bytes_per_s"),
+      in<&S::cluster, &C::nic_efficiency>("/cluster/nic_efficiency", share,
+                                          "Share of the ports' rate that collectives reach with large messages."),
+      in<&S::cluster, &C::nic_latency>("/cluster/nic_latency_s", count(max_seconds),
+                                       "Time of a hop between nodes, the software's share included."),
+      in<&S::cluster, &C::switch_efficiency>(
+          "/cluster/switch_efficiency", Range{0, 1, false, false},
+          "Share of the reachable link rate when the node's switch reduces (NVLink SHARP); 0: it cannot."),
+      in<&S::cluster, &C::collective_overhead>("/cluster/collective_overhead_s", count(max_seconds),
+                                               "Time of a collective that moves nothing."),
+      in<&S::cluster, &C::source>("/cluster/source", "Where the figures come from."),
+      in<&S::cluster, &C::date>("/cluster/date", "When the source was read."),
+      in<&S::cluster, &C::notes>("/cluster/notes", "What is not sure about the figures."),
+      in<&S::cluster, &C::sources>("/cluster/sources", "Source of each figure, by its key in this section."),
+  };
+}
+
+std::vector<Field> run_fields() {
+  using S = Scenario;
   using T = Training;
   using P = Parallel;
   using I = Inference;
   return {
-      in<&S::cluster, &C::nodes>("/cluster/nodes", positive(1e6), "Machines of the cluster."),
-      in<&S::cluster, &C::devices_per_node>("/cluster/devices_per_node", positive(1e4), "Devices of one machine."),
       in<&S::training, &T::sequence>("/training/sequence", count(max_count), "Tokens of one training sequence [S].",
                                      "the model's max_sequence, else 2048", "tokens"),
       in<&S::training, &T::micro_batch>("/training/micro_batch", positive(max_count),
@@ -466,7 +499,7 @@ std::span<const FieldOf<LoopPoint>> record_fields() {
 std::span<const Field> fields() {
   static const std::vector<Field> table = [] {
     std::vector<Field> all = model_fields();
-    for (const auto& part : {hardware_fields(), software_fields(), run_fields()})
+    for (const auto& part : {hardware_fields(), software_fields(), cluster_fields(), run_fields()})
       all.insert(all.end(), part.begin(), part.end());
     return all;
   }();
@@ -479,7 +512,7 @@ std::span<const std::string_view> sections() {
   return names;
 }
 
-std::span<const std::string_view> preset_sections() { return sections().first(3); }
+std::span<const std::string_view> preset_sections() { return sections().first(4); }
 
 const Field* find_field(std::string_view pointer) {
   for (const Field& field : fields())

@@ -33,7 +33,8 @@ std::vector<std::string> children(const std::string& pointer) {
 
 PresetKind kind_of(std::string_view section) {
   if (section == "model") return PresetKind::model;
-  return section == "hardware" ? PresetKind::hardware : PresetKind::software;
+  if (section == "hardware") return PresetKind::hardware;
+  return section == "cluster" ? PresetKind::cluster : PresetKind::software;
 }
 
 /// Reads a document section by section into one scenario and collects every error on the way.
@@ -56,6 +57,7 @@ class Reader {
     read_preset_section("hardware", document, "");
     read_preset_section("software", document,
                         scenario.hardware.kind == "cpu" ? std::string("dtcalc-cpu") : std::string("dtcalc-cuda"));
+    if (document.contains("cluster")) read_preset_section("cluster", document, "");
     for (const std::string_view section : sections().subspan(preset_sections().size()))
       if (const auto found = document.find(section); found != document.end())
         read_object(*found, fmt::format("/{}", section), fmt::format("/{}", section));
@@ -121,6 +123,7 @@ class Reader {
     }
     std::string& name = section == "model"      ? scenario.model.name
                         : section == "hardware" ? scenario.hardware.id
+                        : section == "cluster"  ? scenario.cluster.id
                                                 : scenario.software.id;
     if (!given.pointers.contains(pointer + (section == "model" ? "/name" : "/id"))) name = stem;
   }
@@ -286,6 +289,9 @@ Result<Device> load_device(const std::string& name_or_path, const Folders& folde
 }
 Result<Software> load_software(const std::string& name_or_path, const Folders& folders) {
   return load_part("software", name_or_path, folders, &Scenario::software);
+}
+Result<Cluster> load_cluster(const std::string& name_or_path, const Folders& folders) {
+  return load_part("cluster", name_or_path, folders, &Scenario::cluster);
 }
 
 }  // namespace dtcalc

@@ -1,7 +1,7 @@
 // From a JSON document to a checked Scenario. Called by every verb of the command line, by the GUI and by tests.
 //
-// A document has the sections model, hardware, cluster, software, training, inference and the key attention. model,
-// hardware and software may each be a string (preset name or path; for model also a Hugging Face config.json) or an
+// A document has the sections model, hardware, software, cluster, training, inference and the key attention. The first
+// four may each be a string (preset name or path; for model also a Hugging Face config.json) or an
 // object, which may start from {"preset": name or path}. Later wins: field defaults, preset, document, overrides. All
 // errors are reported at once, each with its JSON pointer.
 #pragma once
@@ -38,5 +38,6 @@ Result<Scenario> load_scenario_named(const std::string& model, const std::string
 Result<Model> load_model(const std::string& name_or_path, const Folders& folders);
 Result<Device> load_device(const std::string& name_or_path, const Folders& folders);
 Result<Software> load_software(const std::string& name_or_path, const Folders& folders);
+Result<Cluster> load_cluster(const std::string& name_or_path, const Folders& folders);
 
 }  // namespace dtcalc

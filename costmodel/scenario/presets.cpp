@@ -23,6 +23,8 @@ fs::path folder(PresetKind kind, const fs::path& data) {
       return data / "hardware";
     case PresetKind::software:
       return data / "presets" / "software";
+    case PresetKind::cluster:
+      return data / "hardware" / "clusters";
     case PresetKind::published:
       return data / "presets" / "published";
   }
@@ -56,6 +58,18 @@ std::string summary(const Device& device) {
                             static_cast<double>(device.memory.value()) / static_cast<double>((1_GiB).value()));
 }
 
+std::string summary(const Cluster& cluster) {
+  std::string text = fmt::format("{} x {} devices", cluster.nodes, cluster.devices_per_node);
+  if (cluster.link_bandwidth.value() > 0)
+    text += fmt::format(", links {:.4g} GB/s", cluster.link_bandwidth.value() / 1e9);
+  if (cluster.switch_efficiency > 0) text += ", the switch reduces";
+  if (cluster.nic_bandwidth.value() > 0)
+    text += fmt::format(", {} NICs of {:.4g} GB/s a node",
+                        cluster.nics_per_node > 0 ? cluster.nics_per_node : cluster.devices_per_node,
+                        cluster.nic_bandwidth.value() / 1e9);
+  return text;
+}
+
 /// The first sentence of the notes.
 std::string summary(const Software& software) {
   const auto end = software.notes.find(". ");
@@ -86,6 +100,8 @@ std::string_view name_of(PresetKind kind) {
       return "hardware";
     case PresetKind::software:
       return "software";
+    case PresetKind::cluster:
+      return "cluster";
     case PresetKind::published:
       return "published";
   }
@@ -106,6 +122,9 @@ std::vector<Preset> list_presets(PresetKind kind, const fs::path& data) {
         break;
       case PresetKind::software:
         presets.push_back({name, summary_or_error(load_software(name, folders)), file});
+        break;
+      case PresetKind::cluster:
+        presets.push_back({name, summary_or_error(load_cluster(name, folders)), file});
         break;
       case PresetKind::published:
         presets.push_back({name, summary_of_table(file), file});

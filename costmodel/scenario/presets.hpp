@@ -1,7 +1,9 @@
-// Presets by name: models, devices, software profiles and published tables as JSON files below the data folder.
+// Presets by name: models, devices, software profiles, clusters and published tables as JSON files below the data
+// folder.
 //
-// The data folder holds `presets/models/*.json`, `hardware/*.json`, `presets/software/*.json` and
-// `presets/published/*.json`; a preset's name is its file's name. Called by the loaders and by `dtcalc presets`.
+// The data folder holds `presets/models/*.json`, `hardware/*.json`, `hardware/clusters/*.json`,
+// `presets/software/*.json` and `presets/published/*.json`; a preset's name is its file's name. Called by the loaders
+// and by `dtcalc presets`.
 #pragma once
 
 #include <filesystem>
@@ -20,7 +22,7 @@ struct Folders {
   std::filesystem::path base;  ///< relative paths in a document start here; empty is the working directory
 };
 
-enum class PresetKind : std::uint8_t { model, hardware, software, published };
+enum class PresetKind : std::uint8_t { model, hardware, software, cluster, published };
 
 struct Preset {
   std::string name;

@@ -141,9 +141,25 @@ struct Device {
   double achievable_fraction(Dtype dtype) const;
 };
 
+/// Devices and what connects them (costmodel/communication/collective.hpp, docs/communication.md). The defaults of
+/// latencies and efficiencies are those of NVIDIA NCCL 2.30: src/graph/tuning.cc (base latency of a ring; hwLatencies
+/// of rings, NVLink and network, protocol Simple) and src/graph/topo.h (20 of 25 GB/s of an NVLink 3, 12 of 12.5 GB/s
+/// of a 100 Gb/s port).
 struct Cluster {
+  std::string id;
   std::int64_t nodes = 1;
-  std::int64_t devices_per_node = 1;
+  std::int64_t devices_per_node = 1;  ///< that share links or a switch: 8 in a DGX, 72 in an NVL72 rack
+  BytesPerSecond link_bandwidth{0};   ///< to the other devices of a node, one way, per device; 0: the device's
+  double link_efficiency = 0.8;       ///< achievable share
+  Seconds link_latency{3.4e-6};       ///< of one hop, the software's share included
+  std::int64_t nics_per_node = 0;     ///< 0: one per device
+  BytesPerSecond nic_bandwidth{0};    ///< of one NIC, one way; 0: the device's
+  double nic_efficiency = 0.96;
+  Seconds nic_latency{14e-6};
+  double switch_efficiency = 0;  ///< share of the achievable link rate when the node's switch reduces; 0: it cannot
+  Seconds collective_overhead{8.4e-6};  ///< of a collective that moves nothing
+  std::string source, date, notes;
+  std::map<std::string, std::string> sources;  ///< source of single figures, by JSON key
 };
 
 /// Most pipeline stages that are modelled.

@@ -140,6 +140,7 @@ TEST_CASE("every preset of every kind makes an estimate", "[cli]") {
     std::vector<std::string> arguments{"estimate", "--model", kind == "models" ? name : "gpt2-124m", "--hardware",
                                        kind == "hardware" ? name : "h200"};
     if (kind == "software") arguments.insert(arguments.end(), {"--software", name});
+    if (kind == "clusters") arguments.insert(arguments.end(), {"--cluster", name});
     check_sums(dtcalc_json(arguments));
   }
 }

@@ -6,7 +6,8 @@ using nlohmann::json;
 
 TEST_CASE("presets lists what can be named and prints one", "[cli]") {
   const ProcessResult all = run_dtcalc({"presets"});
-  for (const char* word : {"models\n", "hardware\n", "software\n", "gpt2-124m", "a100-80-sxm", "pytorch-eager"})
+  for (const char* word :
+       {"models\n", "hardware\n", "software\n", "clusters\n", "gpt2-124m", "a100-80-sxm", "pytorch-eager"})
     CHECK_THAT(all.output, Catch::Matchers::ContainsSubstring(word));
   const ProcessResult names = run_dtcalc({"presets", "models", "--names"});
   CHECK_THAT(names.output, Catch::Matchers::ContainsSubstring("\ngpt2-124m\n"));
@@ -14,7 +15,7 @@ TEST_CASE("presets lists what can be named and prints one", "[cli]") {
   CHECK(json::parse(run_dtcalc({"presets", "models", "llama3-8b"}).output)["layers"] == 32);
   CHECK(run_dtcalc({"presets", "hardware", "--csv"}).output.substr(0, 18) == "kind,name,summary\n");
   CHECK(run_dtcalc({"presets", "h200"}).output == run_dtcalc({"presets", "hardware", "h200"}).output);
-  require_failure({"presets", "modles"}, 2, {"modles", "models, hardware, software or published"});
+  require_failure({"presets", "modles"}, 2, {"modles", "models, hardware, software, clusters or published"});
   require_failure({"presets", "models", "gpt2-124"}, 2, {"gpt2-124m"});
 }
 

@@ -154,7 +154,8 @@ TEST_CASE("a group of one device communicates nothing", "[communication]") {
 TEST_CASE("a collective is never faster with more bytes, slower links or longer latencies", "[communication]") {
   for (const Collective collective : all)
     for (const Algorithm algorithm : algorithms)
-      for (const RankGroup group : {RankGroup{2, 2}, RankGroup{2, 1}, RankGroup{8, 8}, RankGroup{16, 8}, RankGroup{64, 1}, RankGroup{64, 2}}) {
+      for (const RankGroup group :
+           {RankGroup{2, 2}, RankGroup{2, 1}, RankGroup{8, 8}, RankGroup{16, 8}, RankGroup{64, 1}, RankGroup{64, 2}}) {
         CAPTURE(static_cast<int>(collective), static_cast<int>(algorithm), group.ways, group.per_node);
         const auto time = [&](const Fabric& fabric, double bytes) {
           const double seconds = collective_cost(collective, bytes, group, fabric, algorithm).seconds;
@@ -219,6 +220,19 @@ TEST_CASE("a reducing switch moves (N+1)/N of the tensor, not 2(N-1)/N", "[commu
   CHECK(ring / in_switch.seconds == Approx(14.0 / 9).epsilon(1e-6));
 }
 
+TEST_CASE("a ring over nodes runs at the rate of the NICs that its ranks bring", "[communication]") {
+  Fabric fabric{};
+  fabric.link_rate = 10, fabric.nic_rate = 1;
+  const auto seconds = [&](std::int64_t per_node) {
+    return collective_cost(Collective::all_reduce, 160, {16, per_node}, fabric, Algorithm::ring).seconds;
+  };
+  CHECK(seconds(1) == Approx(300));   // 2 x 160 x 15/16 bytes over one NIC
+  CHECK(seconds(8) == Approx(37.5));  // over eight
+  CHECK(seconds(16) == Approx(30));   // over the link
+  fabric.nic_rate = 2;
+  CHECK(seconds(8) == Approx(30));  // eight NICs outrun the link
+}
+
 TEST_CASE("an all-to-all is bound by the share that leaves the node", "[communication]") {
   Fabric fabric{};
   fabric.link_rate = 10, fabric.nic_rate = 1;
@@ -258,12 +272,24 @@ TEST_CASE("ranks that are far apart share a node with fewer of their group", "[c
       }
 }
 
-TEST_CASE("a fabric reaches a share of the device's links", "[communication]") {
+TEST_CASE("a fabric takes the cluster's figures and else the device's", "[communication]") {
   Device device;
   device.link_bandwidth = BytesPerSecond(300e9);
   device.nic_bandwidth = BytesPerSecond(25e9);
-  const Fabric fabric = fabric_of(device, {});
-  CHECK(fabric.link_rate == 240e9);
-  CHECK(fabric.nic_rate == 24e9);
-  CHECK(fabric.switch_rate == 0);
+  Cluster cluster;
+  cluster.nodes = 2, cluster.devices_per_node = 8;
+  cluster.link_efficiency = 0.5, cluster.nic_efficiency = 0.25, cluster.switch_efficiency = 0.5;
+  Fabric fabric = fabric_of(device, cluster);
+  CHECK(fabric.link_rate == 150e9);
+  CHECK(fabric.nic_rate == 6.25e9);
+  CHECK(fabric.switch_rate == 75e9);
+  CHECK(fabric.link_latency == cluster.link_latency.value());
+  CHECK(fabric.nic_latency == cluster.nic_latency.value());
+  CHECK(fabric.overhead == cluster.collective_overhead.value());
+  cluster.link_bandwidth = BytesPerSecond(100e9);
+  cluster.nic_bandwidth = BytesPerSecond(50e9);
+  cluster.nics_per_node = 4;
+  fabric = fabric_of(device, cluster);
+  CHECK(fabric.link_rate == 50e9);
+  CHECK(fabric.nic_rate == 6.25e9);  // four ports of 50 GB/s for eight devices, a quarter reached
 }

@@ -83,7 +83,7 @@ TEST_CASE("rows are unique, complete and use each of their inputs", "[formulas]"
 
 TEST_CASE("the equations that explain needs are there", "[formulas]") {
   const std::string equation = GENERATE("3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "3.7", "3.8", "3.9", "4.2", "4.3",
-                                        "5.1", "5.2", "5.3", "5.4", "F.1", "F.2", "F.3");
+                                        "5.1", "5.2", "5.3", "5.4", "B", "F.1", "F.2", "F.3");
   CHECK_FALSE(find_formulas(equation).empty());
 }
 

@@ -92,7 +92,7 @@ TEST_CASE("model presets carry what costs nothing but decides the result") {
 }
 
 TEST_CASE("every preset loads and is named after its file") {
-  for (const PresetKind kind : {PresetKind::model, PresetKind::hardware, PresetKind::software}) {
+  for (const PresetKind kind : {PresetKind::model, PresetKind::hardware, PresetKind::software, PresetKind::cluster}) {
     const std::vector<Preset> presets = list_presets(kind, data);
     CHECK(presets.size() >= 4);
     for (const Preset& preset : presets) {
@@ -101,6 +101,7 @@ TEST_CASE("every preset loads and is named after its file") {
       if (kind == PresetKind::model) CHECK(load_model(preset.name, folders));
       if (kind == PresetKind::hardware) CHECK(device(preset.name).id == preset.name);
       if (kind == PresetKind::software) CHECK(load_software(preset.name, folders)->id == preset.name);
+      if (kind == PresetKind::cluster) CHECK(load_cluster(preset.name, folders)->id == preset.name);
     }
   }
 }
@@ -128,11 +129,14 @@ TEST_CASE("hardware profiles give the arithmetic intensities of C.3 (E17)") {
   CHECK(intensity("v100-sxm2-32", Dtype::fp16) == Approx(138.9).epsilon(1e-3));
 }
 
-TEST_CASE("every figure of a hardware profile has its unit in the key and a source") {
+TEST_CASE("every figure of a hardware or cluster profile has its unit in the key and a source") {
   const std::set<std::string> words{"id",      "name",   "origin", "kind", "architecture",
                                     "sources", "source", "date",   "notes"};
-  const std::set<std::string> counts{"multiprocessors"};
-  for (const Preset& preset : list_presets(PresetKind::hardware, data)) {
+  const std::set<std::string> counts{"multiprocessors", "nodes",           "devices_per_node",
+                                     "nics_per_node",   "link_efficiency", "switch_efficiency"};
+  std::vector<Preset> presets = list_presets(PresetKind::hardware, data);
+  for (const Preset& cluster : list_presets(PresetKind::cluster, data)) presets.push_back(cluster);
+  for (const Preset& preset : presets) {
     const nlohmann::json profile = *read_json_file(preset.file);
     for (const auto& [key, value] : profile.items()) {
       if (words.contains(key)) continue;

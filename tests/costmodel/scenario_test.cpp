@@ -265,6 +265,26 @@ TEST_CASE("a software object without a preset starts from the device's default p
   CHECK(s.software.launch_overhead.value() == 1e-6);
 }
 
+TEST_CASE("a cluster is a preset, a preset with changes, or one device") {
+  CHECK(load(small).cluster.devices_per_node == 1);
+  CHECK(load(small).cluster.id.empty());
+  json document = small;
+  document["cluster"] = "dgx-a100";
+  CHECK(load(document).cluster.devices_per_node == 8);
+  const Scenario s = load(document, {"cluster.nodes=4", "cluster.nics_per_node=4"});
+  CHECK(s.cluster.id == "dgx-a100");
+  CHECK(s.cluster.nodes == 4);
+  CHECK(s.cluster.nics_per_node == 4);
+  CHECK(s.cluster.nic_bandwidth.value() == 25e9);
+  document["cluster"] = {{"nodes", 2}};
+  CHECK(load(document).cluster.devices_per_node == 1);
+  document["cluster"] = "dgx-a10";
+  CHECK_THAT(errors_of(document),
+             ContainsSubstring("\"dgx-a10\" is not a known cluster preset; did you mean dgx-a100?"));
+  document["cluster"] = {{"sources", {{"nic_speed", "a datasheet"}}}};
+  CHECK_THAT(errors_of(document), ContainsSubstring("\"nic_speed\" is not a key of a cluster profile"));
+}
+
 TEST_CASE("a resolved scenario loads to itself") {
   for (const Preset& model : list_presets(PresetKind::model, data)) {
     INFO(model.name);
