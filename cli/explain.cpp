@@ -9,6 +9,7 @@
 
 #include "cli/common.hpp"
 #include "cli/verbs.hpp"
+#include "costmodel/formulas/equations.hpp"
 #include "costmodel/report/explain.hpp"
 
 namespace dtcalc::cli {
@@ -19,6 +20,7 @@ using Inputs = std::map<std::string, double, std::less<>>;
 struct Options {
   std::string quantity;
   std::vector<std::string> with;
+  bool list = false;
   CommonOptions common;
 };
 
@@ -44,8 +46,19 @@ report::Table list() {
   return table;
 }
 
+int list_equations(const OutputOptions& output) {
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  report::Table table{{{"equation"}, {"functions"}, {""}}, {}};
+  for (const formulas::Equation& e : formulas::equations()) {
+    rows.push_back({{"equation", e.number}, {"functions", e.functions}, {"remark", e.remark}});
+    table.rows.push_back({e.number, fmt::format("{}", fmt::join(e.functions, ", ")), e.remark});
+  }
+  return deliver(output, output.json ? rows.dump(2) + "\n" : report::text(table));
+}
+
 int run(const Options& options) {
   const OutputOptions& output = options.common.output;
+  if (options.list) return list_equations(output);
   if (options.quantity.empty()) {
     if (!output.json) return deliver(output, report::text(list()));
     nlohmann::ordered_json rows = nlohmann::ordered_json::array();
@@ -90,6 +103,7 @@ void add_explain(CLI::App& program, int& exit_code) {
   verb->add_option("--with", options->with, "Give or replace an input of a formula (repeatable)")
       ->type_name("NAME=NUMBER")
       ->allow_extra_args(false);
+  verb->add_flag("--list", options->list, "The notes' equations with their functions, or why there is none");
   add_common(*verb, options->common, false);
   verb->callback([options, &exit_code] { exit_code = run(*options); });
 }

@@ -15,6 +15,8 @@ void add_compare(CLI::App& program, int& exit_code);
 void add_roofline(CLI::App& program, int& exit_code);
 void add_simulate(CLI::App& program, int& exit_code);
 void add_sweep(CLI::App& program, int& exit_code);
+void add_scaling(CLI::App& program, int& exit_code);
+void add_batch(CLI::App& program, int& exit_code);
 void add_measure(CLI::App& program, int& exit_code);
 void add_run(CLI::App& program, int& exit_code);
 void add_validate(CLI::App& program, int& exit_code);

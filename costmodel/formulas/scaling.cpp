@@ -16,6 +16,12 @@ double eq_6_1_loss(const ChinchillaFit& fit, double N, double tokens) {
   return fit.E + fit.A / std::pow(N, fit.alpha) + fit.B / std::pow(tokens, fit.beta);
 }
 
+double chinchilla_loss_hoffmann(double N, double tokens) { return eq_6_1_loss(hoffmann, N, tokens); }
+
+double chinchilla_loss_hoffmann_tex(double N, double tokens) { return eq_6_1_loss(hoffmann_tex, N, tokens); }
+
+double chinchilla_loss_besiroglu(double N, double tokens) { return eq_6_1_loss(besiroglu, N, tokens); }
+
 ChinchillaExponents chinchilla_exponents(const ChinchillaFit& fit) {
   return {fit.beta / (fit.alpha + fit.beta), fit.alpha / (fit.alpha + fit.beta)};
 }

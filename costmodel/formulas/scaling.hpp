@@ -27,6 +27,11 @@ constexpr ChinchillaFit besiroglu{1.8172, 482.01, 2085.43, 0.3478, 0.3658};
 
 double eq_6_1_loss(const ChinchillaFit& fit, double N, double tokens);
 
+/// (6.1) with the constants of one fit.
+double chinchilla_loss_hoffmann(double N, double tokens);
+double chinchilla_loss_hoffmann_tex(double N, double tokens);
+double chinchilla_loss_besiroglu(double N, double tokens);
+
 /// N_opt ~ C^a, tokens_opt ~ C^b; a = beta/(alpha+beta), b = alpha/(alpha+beta), not 1/2 each (E09).
 struct ChinchillaExponents {
   double a, b;

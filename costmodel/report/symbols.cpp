@@ -44,7 +44,11 @@ std::map<std::string, Input, std::less<>> symbols_of(const Scenario& s, const To
   put("n_gpu", "devices", 1, scenario);
   put("causal", "1 when causal pairs are counted once", t.causal_flop == CausalFlop::half, scenario);
   put("N", "parameters", totals.parameters.value(), graph);
+  put("N_non_embedding", "parameters outside of the embeddings",
+      totals.parameters.value() - totals.embedding_parameters.value(), graph);
   put("C", "model FLOPs of a step", totals.model_flop.value(), graph);
+  put("C_training", "model FLOPs of the whole training", totals.model_flop.value() * static_cast<double>(t.steps),
+      graph);
   put("C_hardware", "executed FLOPs of a step", totals.hardware_flop.value(), graph);
   const StateWidths w = state_widths(t.precision, t.optimizer);
   put("p_model", "bytes of a weight", w.weight / 2.0, derived);

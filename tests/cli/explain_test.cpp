@@ -77,6 +77,17 @@ TEST_CASE("formulas by equation, with inputs from the command line", "[cli]") {
   CHECK(missing["closed_forms"][0]["missing"] == json({"alpha", "gamma", "c"}));
 }
 
+TEST_CASE("explain --list shows the equations with their functions, or why there is none", "[cli]") {
+  const ProcessResult text = run_dtcalc({"explain", "--list"});
+  CHECK_THAT(text.output, Catch::Matchers::ContainsSubstring("eq_E_9_t_min"));
+  bool derived = false;
+  for (const json& row : dtcalc_json({"explain", "--list"})) {
+    CHECK((!row["functions"].empty() || !row["remark"].get<std::string>().empty()));
+    if (row["equation"] == "E.2") derived = row["functions"].empty();
+  }
+  CHECK(derived);
+}
+
 TEST_CASE("explain refuses what it does not know", "[cli]") {
   require_failure({"explain", "modelflop"}, 2, {"did you mean model_flop?"});
   require_failure({"explain", "total_bytes"}, 2, {"--model"});

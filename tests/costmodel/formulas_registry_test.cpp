@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 
+#include "costmodel/formulas/equations.hpp"
 #include "costmodel/formulas/expression.hpp"
 #include "costmodel/formulas/registry.hpp"
 #include "support/catch.hpp"
@@ -85,6 +86,24 @@ TEST_CASE("the equations that explain needs are there", "[formulas]") {
   const std::string equation = GENERATE("3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "3.7", "3.8", "3.9", "4.2", "4.3",
                                         "5.1", "5.2", "5.3", "5.4", "B", "F.1", "F.2", "F.3");
   CHECK_FALSE(find_formulas(equation).empty());
+}
+
+TEST_CASE("each equation of training time, scaling and batch size has a function, or a reason to have none",
+          "[formulas]") {
+  const std::vector<Equation> all = equations();
+  std::size_t last = 0;
+  for (const char* number : {"5.1",  "5.2", "5.3", "5.4", "6.1", "6.1 text", "6.2", "6.2 text", "footnote 38", "7.6",
+                             "12.1", "E.1", "E.2", "E.3", "E.4", "E.5",      "E.6", "E.7",      "E.8",         "E.9"}) {
+    CAPTURE(number);
+    std::size_t at = 0;
+    while (at < all.size() && all[at].number != number) ++at;
+    REQUIRE(at < all.size());
+    CHECK(at >= last);  // in the notes' order
+    last = at;
+    CHECK((!all[at].functions.empty() || all[at].remark.substr(0, 16) == "derivation only:"));
+  }
+  std::set<std::string> numbers;
+  for (const Equation& e : all) CHECK(numbers.insert(e.number).second);
 }
 
 TEST_CASE("formulas are found by id and by any of their equations", "[formulas]") {
