@@ -32,9 +32,9 @@ struct OutputOptions {
 };
 
 struct CommonOptions {
-  std::string scenario;                   ///< file; empty: the scenario is made of the options below
+  std::string scenario;                            ///< file; empty: the scenario is made of the options below
   std::string model, hardware, software, cluster;  ///< preset names or files; they replace the scenario file's sections
-  std::vector<std::string> set;           ///< path=value, applied last
+  std::vector<std::string> set;                    ///< path=value, applied last
   OutputOptions output;
 };
 

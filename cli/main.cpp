@@ -83,9 +83,9 @@ int run(int argc, char** argv) {
   program.set_version_flag("--version", version_text(), "Print version and build");
   program.require_subcommand(1);
   program.get_formatter()->column_width(34);
-  for (const auto add : {add_estimate, add_explain, add_plan, add_simulate, add_compare, add_roofline, add_scaling,
-                         add_batch, add_sweep, add_measure, add_run, add_validate, add_presets, add_schema, add_doctor,
-                         add_completion})
+  for (const auto add :
+       {add_estimate, add_explain, add_plan, add_simulate, add_compare, add_roofline, add_scaling, add_batch, add_sweep,
+        add_measure, add_run, add_validate, add_presets, add_schema, add_doctor, add_completion})
     add(program, exit_code);
   program.footer(
       "Exit codes: 0 done, 1 condition fails, 2 usage or invalid scenario, 3 file, 4 no such device,\n"

@@ -45,7 +45,8 @@ int measure(const Options& options) {
 void add_measure(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = program.add_subcommand(
-      "measure", "Measure this machine kernel by kernel: a hardware profile for --hardware (about a minute, idle)");
+      "measure",
+      "Measure this machine kernel by kernel: a hardware profile for --hardware (about half a minute, idle)");
   verb->add_option("-o,--output", options->output.file, "Write the profile to this file");
   verb->add_option("--threads", options->threads, "Threads of the CPU engine; default: all of this machine")
       ->check(CLI::PositiveNumber);

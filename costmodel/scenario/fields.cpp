@@ -95,11 +95,11 @@ Field achievable(std::string_view pointer) {
   return {info,
           [](const json& value, const FieldInfo& about, const std::string& place, Scenario& scenario,
              std::vector<Error>& errors) {
-            double share = 1;
-            if (!field_access::read_number(value, about, place, share, errors)) return false;
+            double of_peak = 1;
+            if (!field_access::read_number(value, about, place, of_peak, errors)) return false;
             auto& known = scenario.hardware.achievable_compute;
             std::erase_if(known, [](const ComputeFraction& c) { return c.dtype == dtype; });
-            known.push_back({dtype, share});
+            known.push_back({dtype, of_peak});
             std::sort(known.begin(), known.end(),
                       [](const ComputeFraction& a, const ComputeFraction& b) { return a.dtype < b.dtype; });
             return true;

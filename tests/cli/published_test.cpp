@@ -1,4 +1,6 @@
 // `dtcalc validate --published` and `dtcalc presets published`.
+#include <fmt/format.h>
+
 #include "cli/program.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -59,7 +61,8 @@ TEST_CASE("validate --published without a family takes all of them", "[cli]") {
   CHECK(all.exit_code == 0);
   std::size_t families = 0;
   for (std::size_t at = 0, end; (end = listed.output.find('\n', at)) != std::string::npos; at = end + 1, ++families)
-    CHECK_THAT(all.output, Catch::Matchers::ContainsSubstring("\n" + listed.output.substr(at, end - at) + ","));
+    CHECK_THAT(all.output,
+               Catch::Matchers::ContainsSubstring(fmt::format("\n{},", listed.output.substr(at, end - at))));
   CHECK(families >= 10);
   CHECK(json::parse(run_dtcalc({"presets", "published", "llmc"}).output).contains("rows"));
 }

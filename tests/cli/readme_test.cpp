@@ -107,6 +107,6 @@ TEST_CASE("the pages of docs show what the program prints", "[cli]") {
   for (const auto& entry : fs::directory_iterator(fs::path(DTCALC_SOURCE_DIR) / "docs"))
     if (entry.path().extension() == ".md" && check_page(entry.path()) > 0)
       with_examples.push_back(entry.path().filename().string());
-  for (const char* page : {"batch.md", "scaling.md"})
+  for (const char* page : {"batch.md", "case-studies.md", "scaling.md"})
     CHECK(std::find(with_examples.begin(), with_examples.end(), page) != with_examples.end());
 }
