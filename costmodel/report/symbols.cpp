@@ -37,11 +37,12 @@ std::map<std::string, Input, std::less<>> symbols_of(const Scenario& s, const To
       derived);
   put("V", "vocabulary", m.vocabulary_size, scenario);
   put("base", "RoPE base", m.rope.base, scenario);
-  put("T", "tensor-parallel workers", 1, scenario);
-  put("P", "pipeline stages", 1, scenario);
-  put("v", "chunks per stage", 1, scenario);
-  put("m", "micro-batches of a step", t.global_batch / t.micro_batch, derived);
-  put("n_gpu", "devices", 1, scenario);
+  const Parallel& layout = t.parallel;
+  put("T", "tensor-parallel workers", scope == Scope::inference ? s.inference.tensor : layout.tensor, scenario);
+  put("P", "pipeline stages", layout.pipeline, scenario);
+  put("v", "chunks per stage", layout.virtual_stages, scenario);
+  put("m", "micro-batches of a step", micro_batches(s), derived);
+  put("n_gpu", "devices", devices(s.cluster), scenario);
   put("causal", "1 when causal pairs are counted once", t.causal_flop == CausalFlop::half, scenario);
   put("N", "parameters", totals.parameters.value(), graph);
   put("N_non_embedding", "parameters outside of the embeddings",
@@ -95,6 +96,8 @@ std::vector<std::string> differences(const Scenario& s, Topic topic) {
     add(m.position == Position::learned, "the position table (K D) is left out by the equation");
     add(!m.tied_embeddings, "the head has a matrix of its own");
   }
+  if (topic == Topic::state || topic == Topic::activations || topic == Topic::logits || topic == Topic::time)
+    add(devices(s.cluster) > 1, "the devices of the layout share what the equation counts whole");
   if (topic == Topic::state) add(!s.training.frozen.empty(), "frozen parameters have no gradient and no moments");
   if (topic == Topic::activations) {
     add(attention == AttentionKernel::flash, "flash attention keeps nothing of S x S");

@@ -95,3 +95,13 @@ TEST_CASE("explain refuses what it does not know", "[cli]") {
   require_failure({"explain", "3.7", "--with", "B=nan"}, 2, {"--with"});
   require_failure({"explain", "3.7", "--model", "gpt2"}, 2, {"--hardware"});
 }
+
+TEST_CASE("formulas take the layout of the scenario", "[cli]") {
+  const ProcessResult result =
+      run_dtcalc({"explain", "eq_7_12_activations", "--model", "gpt3-175b", "--hardware", "a100-80-sxm", "--set",
+                  "cluster.devices_per_node=8", "--set", "training.parallel.tensor=8"});
+  INFO(describe(result));
+  CHECK(result.exit_code == 0);
+  CHECK_THAT(result.output, Catch::Matchers::ContainsSubstring("/8"));
+  CHECK_THAT(result.output, Catch::Matchers::Matches("[^]*T +8 +tensor-parallel workers[^]*"));
+}

@@ -86,7 +86,7 @@ TEST_CASE("docs/simulate.md explains every key", "[cli]") {
   }
 }
 
-TEST_CASE("--csv is a row per event and --trace a file for a trace viewer", "[cli]") {
+TEST_CASE("simulate: --csv is a row per event and --trace a file for a trace viewer", "[cli]") {
   const TemporaryFolder folder;
   const std::filesystem::path trace = folder.path() / "step.json";
   const ProcessResult result = run_dtcalc(on_gpt3({"--csv", "--trace", trace.string()}));
