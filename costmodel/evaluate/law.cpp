@@ -10,8 +10,8 @@ namespace dtcalc {
 namespace {
 
 /// Products by their own laws where the architecture is known; everything else by bytes, and by FLOPs at least.
-ProductTime datasheet_time(const Kernel& kernel, const Sizes& sizes, const std::int64_t* values,
-                           const KernelCost& cost) {
+ProductTime datasheet_time(const Kernel& kernel, const Sizes& sizes, const std::int64_t* values, const KernelCost& cost,
+                           ProductMemo& memo) {
   const DeviceRates& rates = sizes.rates;
   const double flop = static_cast<double>(cost.flop), bytes = static_cast<double>(cost.read_bytes + cost.written_bytes);
   if (rates.tiles > 0 && cost.flop > 0) {
@@ -19,8 +19,14 @@ ProductTime datasheet_time(const Kernel& kernel, const Sizes& sizes, const std::
     if (kernel.contract == Contract::flash || kernel.contract == Contract::flash_backward)
       return flash_time(rates, {m, n, batch, k, sizes.flash_query_tile}, flop, bytes,
                         kernel.contract == Contract::flash_backward);
-    if (info(kernel.contract).is_product)
-      return product_time(rates, m, n, k, batch, bytes, 0.5 * half_bytes(sizes.product_dtype));
+    if (info(kernel.contract).is_product) {
+      const std::int64_t moved = cost.read_bytes + cost.written_bytes;
+      ProductMemo::Entry& known = memo.at(m, n, k, moved);
+      if (known.m != m || known.n != n || known.k != k || known.batch != batch || known.bytes != moved)
+        known = {m,     n,     k,
+                 batch, moved, product_time(rates, m, n, k, batch, bytes, 0.5 * half_bytes(sizes.product_dtype))};
+      return known.time;
+    }
   }
   ProductTime time;
   time.compute_s = flop * rates.seconds_per_flop;
@@ -36,7 +42,8 @@ double interpolated_loop(const MeasuredRates& rates, std::string_view name, std:
   return law == kNoLaw ? 0 : rates.loop_seconds(law, elements);
 }
 
-KernelCost kernel_cost(const Kernel& kernel, const Program& program, const Sizes& sizes, const std::int64_t* values) {
+KernelCost kernel_cost(const Kernel& kernel, const Program& program, const Sizes& sizes, const std::int64_t* values,
+                       ProductMemo& memo) {
   KernelCost cost;
   cost.flop = values[kernel.flop];
   for (std::size_t i = kernel.traffic_begin; i < kernel.traffic_end; ++i) {
@@ -63,7 +70,7 @@ KernelCost kernel_cost(const Kernel& kernel, const Program& program, const Sizes
       return cost;
     }
   }
-  const ProductTime time = datasheet_time(kernel, sizes, values, cost);
+  const ProductTime time = datasheet_time(kernel, sizes, values, cost, memo);
   cost.seconds = time.seconds;
   cost.bound = time.compute_s >= time.memory_s ? Bound::compute : Bound::memory;
   return cost;

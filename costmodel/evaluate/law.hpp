@@ -6,6 +6,9 @@
 // equations.
 #pragma once
 
+#include <array>
+
+#include "costmodel/evaluate/product_law.hpp"
 #include "costmodel/evaluate/sizes.hpp"
 
 namespace dtcalc {
@@ -19,8 +22,27 @@ struct KernelCost {
   Bound bound = Bound::compute;
 };
 
+/// Times of the products of one evaluation: a block has a few shapes, each many times (query, key and value; the same
+/// shapes in the backward pass; the same in every kind of block).
+class ProductMemo {
+ public:
+  struct Entry {
+    std::int64_t m = -1, n = 0, k = 0, batch = 0, bytes = 0;
+    ProductTime time;
+  };
+  /// The place of a product; its time counts when the five numbers are those asked for.
+  Entry& at(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t bytes) {
+    const auto mixed = static_cast<std::uint64_t>(m + 3 * n + 7 * k + bytes) * 0x9e3779b97f4a7c15u;
+    return entries_[mixed >> 59];
+  }
+
+ private:
+  std::array<Entry, 32> entries_;
+};
+
 /// Cost of one kernel; `values` from evaluate_extents.
-KernelCost kernel_cost(const Kernel& kernel, const Program& program, const Sizes& sizes, const std::int64_t* values);
+KernelCost kernel_cost(const Kernel& kernel, const Program& program, const Sizes& sizes, const std::int64_t* values,
+                       ProductMemo& memo);
 
 /// Seconds per element of the loop called `name`, interpolated from the measured points; 0 if there are none.
 double interpolated_loop(const MeasuredRates& rates, std::string_view name, std::int64_t elements);

@@ -30,8 +30,8 @@ void count(const LoweredSegment& s, const Sizes& sizes, const std::int64_t* valu
 /// The kernels of one program, in order.
 class ProgramCost {
  public:
-  ProgramCost(const Program& program, const Sizes& sizes, const std::int64_t* values)
-      : program_(program), sizes_(sizes), values_(values), traffic_(sizes.layout) {}
+  ProgramCost(const Program& program, const Sizes& sizes, const std::int64_t* values, ProductMemo& memo)
+      : program_(program), sizes_(sizes), values_(values), memo_(memo), traffic_(sizes.layout) {}
 
   void run(int segment, bool backward_program, Segments& all) {
     const int first = all.group_count;
@@ -63,7 +63,7 @@ class ProgramCost {
       item.bound = Bound::communication;
       return;
     }
-    const KernelCost c = kernel_cost(kernel, program_, sizes_, values_);
+    const KernelCost c = kernel_cost(kernel, program_, sizes_, values_, memo_);
     item.flop += static_cast<double>(c.flop);
     item.read_bytes += static_cast<double>(c.read_bytes);
     item.written_bytes += static_cast<double>(c.written_bytes);
@@ -91,6 +91,7 @@ class ProgramCost {
   const Program& program_;
   const Sizes& sizes_;
   const std::int64_t* values_;
+  ProductMemo& memo_;
   ProgramTraffic traffic_;
 };
 
@@ -103,13 +104,14 @@ void evaluate_segments(const Structure& structure, const Sizes& sizes, Segments&
   if (sizes.sharded) evaluate_extents(structure, sizes.whole_symbol, whole_values);
   const std::int64_t *values = segments.values.data(), *whole = sizes.sharded ? whole_values.data() : values;
   segments.group_count = 0;
+  ProductMemo memo;
   const int count_of_segments = static_cast<int>(structure.blocks.size()) + 2;
   for (int i = 0; i < count_of_segments; ++i) {
     const LoweredSegment& s = segment_of(structure, i);
     segments.cost[i] = {};
     count(s, sizes, values, whole, segments.cost[i]);
-    ProgramCost(s.forward, sizes, values).run(i, false, segments);
-    ProgramCost(s.backward, sizes, values).run(i, true, segments);
+    ProgramCost(s.forward, sizes, values, memo).run(i, false, segments);
+    ProgramCost(s.backward, sizes, values, memo).run(i, true, segments);
   }
   plan_segments(structure, sizes, values, plan);
 }
