@@ -161,9 +161,7 @@ int train_verb(const TrainVerb& verb) {
   options.on_refused = [](const Error& error) {
     (void)checked_write(STDERR_FILENO, fmt::format("passed over: {}\n", describe(error)));
   };
-  const bool show = inspect_terminal(STDERR_FILENO).is_terminal;
   options.on_step = [&](const StepReport& now) {
-    if (!show) return;
     if (!progress) progress.emplace(STDERR_FILENO, "train", now.steps, now.step - 1);
     progress->update(now.step, fmt::format("loss {:.3f}, {}", now.loss, print(TokensPerSecond(now.tokens_per_s))));
   };

@@ -18,6 +18,7 @@ namespace dtcalc {
 namespace {
 
 using cpu::Context;
+using cpu::median;
 using cpu::median_seconds;
 
 /// The grid is gone through this often, so that a disturbance of a second spoils one sample of a point, not all.
@@ -80,12 +81,6 @@ void time_calls(Context& context, Sample& sample) {
     sample.seconds.push_back(since(begin));
     sample.flop = static_cast<std::int64_t>(context.flop.total() - before);
   }
-}
-
-double median(std::vector<double>& values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 }  // namespace

@@ -7,19 +7,14 @@
 
 #include "costmodel/report/phases.hpp"
 #include "engine/cpu/executor.hpp"
+#include "engine/cpu/stopwatch.hpp"
 #include "engine/memory.hpp"
 
 namespace dtcalc {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
+using cpu::median;
 
 /// The row of a group, made when it is new.
 GroupComparison& row(std::vector<GroupComparison>& rows, const Group& group) {

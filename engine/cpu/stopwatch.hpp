@@ -1,11 +1,21 @@
-// How the engine times a kernel: the median of repetitions, as many as fit a time budget. Called by measure.
+// How the engine times a kernel: the median of repetitions, as many as fit a time budget. Called by measure and
+// validate.
 #pragma once
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 #include <vector>
 
 namespace dtcalc::cpu {
+
+/// The upper median; 0 of nothing.
+inline double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
 
 /// Median seconds of one call of `body` after one warm-up; at least 3 and at most 200 repetitions within `budget_s`.
 template <class F>
@@ -22,8 +32,7 @@ double median_seconds(double budget_s, F&& body) {
     body();
     times.push_back(seconds(begin));
   }
-  std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2), times.end());
-  return times[times.size() / 2];
+  return median(std::move(times));
 }
 
 }  // namespace dtcalc::cpu
