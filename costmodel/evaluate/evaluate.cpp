@@ -77,12 +77,15 @@ class Combination {
       plan_stage(structure_, sizes_, shape, stage, plan_);
       if (plan_.total > most) most = plan_.total, totals_.peak.stage = stage;
       seconds = {};
+      std::int64_t kernels = 0;
       for (int i = 0; i < kinds_ + 2; ++i) {
         const double n = static_cast<double>(repeat(shape, i));
+        kernels += repeat(shape, i) * segments_.cost[i].kernels;
         seconds.forward += n * segments_.cost[i].seconds.forward;
         seconds.backward_input += n * segments_.cost[i].seconds.backward_input;
         seconds.backward_weight += n * segments_.cost[i].seconds.backward_weight;
       }
+      most_kernels_ = std::max(most_kernels_, kernels);
       const StateTraffic states = state_traffic(local_parameters(shape), local_trained(shape), sizes_, seconds);
       seconds.forward += states.exposed_forward_s;
       seconds.backward_weight += states.exposed_backward_s;
@@ -93,20 +96,17 @@ class Combination {
         slowest = sum, totals_.stage = stage;
         slowest_stage_ = states;
       }
-      if (details_) record_stage(shape, stage, seconds, states);
+      if (details_) record_stage(shape, stage, seconds);
     }
   }
 
-  void record_stage(const StageShape& shape, std::int64_t stage, const StageSeconds& seconds,
-                    const StateTraffic& states) {
+  void record_stage(const StageShape& shape, std::int64_t stage, const StageSeconds& seconds) {
     StageItem item;
     item.shape = shape;
     item.seconds = seconds;
-    item.persistent = Bytes(plan_.tokens);
     item.live = live_chunks(layout_.schedule, layout_.pipeline, layout_.chunks, sizes_.micro_batches, stage);
     item.slot = Bytes(item.live > 0 ? plan_.slot_bytes / item.live : 0);
     item.total = Bytes(plan_.total);
-    item.reduction_s = states.reduction_s;
     item.optimizer_s = optimizer_seconds(shape);
     details_->stages.push_back(item);
   }
@@ -215,17 +215,8 @@ class Combination {
 
   /// Kernels of a step on the stage that launches most.
   double launches() const {
-    std::array<double, kMaxSegments> kernels{};
-    for (int i = 0; i < segments_.group_count; ++i) kernels[segments_.groups[i].segment] += segments_.groups[i].kernels;
-    double most = 0;
-    for (std::int64_t stage = 0; stage < layout_.pipeline; ++stage) {
-      const StageShape shape = stage_shape(layout_, stage);
-      double sum = 0;
-      for (int i = 0; i < kinds_ + 2; ++i) sum += static_cast<double>(repeat(shape, i)) * kernels[i];
-      most = std::max(most, sum);
-    }
     const int optimizer = structure_.choices.training ? (structure_.choices.clip ? 2 : 1) : 0;
-    return most * static_cast<double>(sizes_.micro_batches) + optimizer;
+    return static_cast<double>(most_kernels_ * sizes_.micro_batches + optimizer);
   }
 
   /// Adds a group to the totals: the only place where time is summed.
@@ -326,6 +317,7 @@ class Combination {
   int kinds_;
   std::array<StageSeconds, kMaxStages> stage_seconds_;
   StateTraffic first_stage_, slowest_stage_;
+  std::int64_t most_kernels_ = 0;  ///< of one micro-batch, over the stages
   Totals totals_;
 };
 

@@ -52,12 +52,10 @@ struct SavedItem {
 /// One pipeline stage: for the simulator and for tables per stage.
 struct StageItem {
   StageShape shape;
-  StageSeconds seconds;    ///< per micro-batch, with exposed communication inside blocks
-  Bytes persistent{0};     ///< parameters, gradients, optimizer
-  Bytes slot{0};           ///< saved for one micro-batch in one chunk
-  std::int64_t live = 1;   ///< chunks saved at once
-  Bytes total{0};          ///< at the stage's peak
-  double reduction_s = 0;  ///< of the gradients over data ranks, exposed or not
+  StageSeconds seconds;   ///< per micro-batch, with exposed communication inside blocks
+  Bytes slot{0};          ///< saved for one micro-batch in one chunk
+  std::int64_t live = 1;  ///< chunks saved at once
+  Bytes total{0};         ///< at the stage's peak
   double optimizer_s = 0;
 };
 

@@ -47,6 +47,7 @@ class ProgramCost {
       double longest = -1;
       for (; k < program_.kernels.size() && program_.kernels[k].group == g; ++k)
         add(program_.kernels[k], backward, item, longest, cost.seconds);
+      cost.kernels += item.kernels;
     }
     const double ring = traffic_.exposed_ring(), tensor = traffic_.exposed_tensor();
     spread_ring(ring, &all.groups[first], all.group_count - first);

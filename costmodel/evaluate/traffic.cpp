@@ -64,13 +64,11 @@ StateTraffic state_traffic(std::int64_t parameters, std::int64_t trained, const 
   };
   const double backward = seconds.backward_input + seconds.backward_weight;
   if (l.zero < 3) {
-    t.reduction_s = reduce.seconds;
     t.sent_bytes = reduce.sent_bytes + gather.sent_bytes;
     t.exposed_at_end_s = exposed(reduce.seconds, backward, l.overlap_gradients) +
                          (gather.seconds > 0 ? exposed(gather.seconds, seconds.forward, l.overlap_parameters) : 0);
     return t;
   }
-  t.reduction_s = reduce.seconds * micro_batches;
   t.sent_bytes = (reduce.sent_bytes + 2 * gather.sent_bytes) * micro_batches;
   // Gathering for the backward pass and reducing share the wire of that pass.
   t.exposed_forward_s = exposed(gather.seconds, seconds.forward, l.overlap_parameters);

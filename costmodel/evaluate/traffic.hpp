@@ -31,7 +31,6 @@ class ProgramTraffic {
 /// What the ranks that hold the same parameters exchange in one step, for one stage.
 struct StateTraffic {
   double sent_bytes = 0;
-  double reduction_s = 0;         ///< of the gradients, exposed or not
   double exposed_forward_s = 0;   ///< in the forward pass of every micro-batch (ZeRO 3)
   double exposed_backward_s = 0;  ///< in its backward pass
   double exposed_at_end_s = 0;    ///< after the last backward pass

@@ -7,8 +7,9 @@ using namespace dtcalc::test;
 
 namespace {
 
-std::vector<std::string> plan(std::initializer_list<std::string> more = {}) {
-  std::vector<std::string> arguments{"plan",
+/// A verb on GPT-2 1.5B and a node of eight.
+std::vector<std::string> on_node(const char* verb, std::initializer_list<std::string> more = {}) {
+  std::vector<std::string> arguments{verb,
                                      "--model",
                                      "gpt2-1.5b",
                                      "--hardware",
@@ -20,6 +21,7 @@ std::vector<std::string> plan(std::initializer_list<std::string> more = {}) {
   arguments.insert(arguments.end(), more);
   return arguments;
 }
+std::vector<std::string> plan(std::initializer_list<std::string> more = {}) { return on_node("plan", more); }
 
 }  // namespace
 
@@ -28,15 +30,7 @@ TEST_CASE("a planned layout's overrides make the estimate it promised", "[cli]")
   REQUIRE(document["best"].size() == 3);
   CHECK(document["layouts"] >= document["fitting"]);
   const auto& best = document["best"][0];
-  std::vector<std::string> arguments{"estimate",
-                                     "--model",
-                                     "gpt2-1.5b",
-                                     "--hardware",
-                                     "h100",
-                                     "--set",
-                                     "cluster.devices_per_node=8",
-                                     "--set",
-                                     "training.global_batch=64"};
+  std::vector<std::string> arguments = on_node("estimate");
   for (const auto& set : best["set"]) {
     arguments.emplace_back("--set");
     arguments.push_back(set.get<std::string>());

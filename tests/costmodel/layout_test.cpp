@@ -28,19 +28,6 @@ Model large_model() {
   return m;
 }
 
-/// Sizes that 2, 4 and 8 divide, all different.
-Model divisible_model() {
-  Model m = small_model();
-  m.layers = 8;
-  m.hidden_size = 96;
-  m.heads = m.kv_heads = 8;
-  m.head_size = 12;
-  m.mlp_size = 320;
-  m.vocabulary_size = 1040;
-  m.max_sequence = 64;
-  return m;
-}
-
 /// `replicas` of data parallelism beside the layout, two micro-batches each.
 Scenario layout_scenario(const Model& model, const Parallel& parallel, std::int64_t replicas = 1,
                          std::int64_t micro_batches = 2) {

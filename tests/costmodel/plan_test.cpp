@@ -16,14 +16,9 @@ using namespace dtcalc::test;
 namespace {
 
 Scenario to_plan() {
-  Model m = small_model();
+  Model m = divisible_model();
   m.layers = 12;
-  m.hidden_size = 96;
-  m.heads = 8;
   m.kv_heads = 4;
-  m.head_size = 12;
-  m.mlp_size = 320;
-  m.max_sequence = 64;
   Scenario s = training_scenario(m, notes_software());
   s.cluster.nodes = 4;
   s.cluster.devices_per_node = 8;

@@ -15,14 +15,9 @@ using namespace dtcalc::test;
 namespace {
 
 Scenario serving_scenario(std::int64_t kv_heads, std::int64_t tensor = 1) {
-  Model m = small_model();
-  m.hidden_size = 96;
-  m.heads = 8;
+  Model m = divisible_model();
+  m.layers = 3;
   m.kv_heads = kv_heads;
-  m.head_size = 12;
-  m.mlp_size = 320;
-  m.vocabulary_size = 1040;
-  m.max_sequence = 64;
   Scenario s = training_scenario(m, notes_software());
   s.has_training = false;
   s.has_inference = true;

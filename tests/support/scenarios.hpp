@@ -22,6 +22,19 @@ inline Model small_model() {
   return m;
 }
 
+/// Sizes that 2, 4 and 8 divide, all different.
+inline Model divisible_model() {
+  Model m = small_model();
+  m.layers = 8;
+  m.hidden_size = 96;
+  m.heads = m.kv_heads = 8;
+  m.head_size = 12;
+  m.mlp_size = 320;
+  m.vocabulary_size = 1040;
+  m.max_sequence = 64;
+  return m;
+}
+
 /// The notes' accounting: nothing fused, masks stored, no statistics, recomputation replays the segment.
 inline Software notes_software() {
   Software s;
