@@ -1,0 +1,50 @@
+// Blocked attention that never holds an S x K matrix: Algorithm 2 with E04 forward, Algorithm 3 with E06 backward; the
+// twin of engine/cpu/attention_flash.hpp. Called by the CUDA backend.
+//
+// bf16 and fp16 with head sizes 64, 80, 96, 128 and 256 run on the tensor cores (mma.m16n8k16, sm_80 and up); other
+// head sizes up to 256, and float, on plain arithmetic: right, but an order of magnitude slower. The backward is two
+// passes, one whose blocks own keys (dK, dV) and one whose blocks own queries (dQ): seven products instead of five, and
+// in return every output has one writer, no float accumulator lies in memory, and the bits do not depend on who comes
+// first.
+#pragma once
+
+#include "kernels/attention.hpp"
+
+namespace dtcalc::cuda {
+
+/// Why the kernels do not take this shape, for a message; null when they do.
+const char* flash_refusal(const AttentionShape& shape);
+
+/// Whether the tensor cores are used; false for the plain kernels.
+template <class T>
+bool flash_on_tensor_cores(const AttentionShape& shape);
+
+struct FlashTile {
+  std::int64_t query = 0, key = 0;  ///< rows and columns of a score tile
+};
+
+/// The tiles of the three passes, for counting what is executed (masked tiles are skipped).
+struct FlashTiles {
+  FlashTile forward, backward_keys, backward_queries;
+};
+template <class T>
+FlashTiles flash_tiles(const AttentionShape& shape);
+
+/// out (B, S, A, H) and, unless null, log_sum_exp (B, A, S) of the scores, -inf for a query that sees no key (its out
+/// is 0).
+template <class T>
+[[nodiscard]] cudaError_t flash_forward(const Context& context, const AttentionShape& shape,
+                                        const AttentionOptions& options, const T* q, const T* k, const T* v, T* out,
+                                        float* log_sum_exp);
+
+/// Scratch of flash_backward in bytes: the sums of dout · out, (B, A, S) floats.
+std::int64_t flash_backward_workspace_bytes(const AttentionShape& shape);
+
+/// dq (B, S, A, H), dk and dv (B, K, G, H), all written. `out` and `log_sum_exp` come from the forward with the same
+/// options.
+template <class T>
+[[nodiscard]] cudaError_t flash_backward(const Context& context, const AttentionShape& shape,
+                                         const AttentionOptions& options, const T* q, const T* k, const T* v,
+                                         const T* out, const float* log_sum_exp, const T* dout, T* dq, T* dk, T* dv);
+
+}  // namespace dtcalc::cuda
