@@ -1,11 +1,16 @@
-// `dtcalc estimate`: what a scenario costs.
+// `dtcalc estimate`: what a scenario costs, on one device or on every preset.
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <vector>
 
 #include "cli/common.hpp"
 #include "cli/verbs.hpp"
+#include "costmodel/data_dir.hpp"
+#include "costmodel/report/devices.hpp"
 #include "costmodel/report/estimate.hpp"
+#include "costmodel/scenario/presets.hpp"
 
 namespace dtcalc::cli {
 namespace {
@@ -16,7 +21,37 @@ struct Options {
   bool require_fit = false;
 };
 
+/// The scenario on every hardware preset. An error that all of them give is the scenario's own.
+int run_on_all(const Options& options) {
+  if (options.operators)
+    return fail(Error{"--operators", "", "is of one device, --hardware all of many", "name one device"});
+  std::vector<report::DeviceEstimate> devices;
+  bool any = false, fits = false;
+  for (const Preset& preset : list_presets(PresetKind::hardware, data_dir())) {
+    CommonOptions common = options.common;
+    common.hardware = preset.name;
+    report::DeviceEstimate device{preset.name, std::nullopt, {}};
+    if (const Result<Scenario> scenario = load(common)) {
+      device.estimate = report::estimate(*scenario);
+      any = true, fits = fits || device.estimate->fits;
+    } else {
+      device.errors = scenario.errors();
+    }
+    devices.push_back(std::move(device));
+  }
+  if (!any && !devices.empty()) return fail(devices.front().errors);
+  report::sort_by_fit(devices);
+  const OutputOptions& output = options.common.output;
+  const int delivered =
+      deliver(output, output.json  ? report::to_json(devices).dump(2) + "\n"
+                      : output.csv ? report::csv(report::to_table(devices))
+                                   : report::to_text(devices, {coloured(output), text_columns(output)}));
+  if (delivered != exit_done) return delivered;
+  return options.require_fit && !fits ? exit_condition : exit_done;
+}
+
 int run(const Options& options) {
+  if (options.common.hardware == "all") return run_on_all(options);
   const Result<Scenario> scenario = load(options.common);
   if (!scenario) return fail(scenario.errors());
   const report::Estimate estimate = report::estimate(*scenario);
@@ -37,7 +72,8 @@ int run(const Options& options) {
 
 void add_estimate(CLI::App& program, int& exit_code) {
   const auto options = std::make_shared<Options>();
-  CLI::App* verb = program.add_subcommand("estimate", "Predict memory, FLOPs and time of a scenario");
+  CLI::App* verb = program.add_subcommand(
+      "estimate", "Predict memory, FLOPs and time of a scenario (--hardware all: on every device preset)");
   add_common(*verb, options->common);
   verb->add_flag("--operators", options->operators, "A row per group of kernels, and the saved tensors");
   verb->add_flag("--require-fit", options->require_fit, "Exit with 1 when the device's memory does not suffice");

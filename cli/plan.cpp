@@ -1,33 +1,34 @@
-// `dtcalc plan`: the best parallel layouts of a training step on a cluster.
+// `dtcalc plan`: the best parallel layouts of a training step on a cluster, the smallest cluster that trains in time or
+// within a budget, the smallest replica that serves in time.
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <thread>
 
 #include "cli/common.hpp"
+#include "cli/quantity.hpp"
 #include "cli/verbs.hpp"
-#include "costmodel/plan/search.hpp"
-#include "costmodel/report/table.hpp"
+#include "costmodel/plan/report.hpp"
 #include "costmodel/scenario/fields.hpp"
 #include "costmodel/scenario/json_text.hpp"
-#include "costmodel/scenario/names.hpp"
-#include "costmodel/units_text.hpp"
 #include "engine/train/progress.hpp"
 #include "engine/train/stop_request.hpp"
 
 namespace dtcalc::cli {
 namespace {
 
-using nlohmann::ordered_json;
-
 struct Options {
   CommonOptions common;
   std::vector<std::string> keep;
   int best = 10;
   int threads = 0;
+  std::string deadline, budget, price, tokens, tpot;
+  std::int64_t gpus = 0;  ///< 0: not given
 };
 
 struct KeptKey {
@@ -39,109 +40,6 @@ constexpr KeptKey kKeys[] = {
     {"context", &Kept::context},    {"pipeline", &Kept::pipeline}, {"virtual_stages", &Kept::virtual_stages},
     {"schedule", &Kept::schedule},  {"zero", &Kept::zero},         {"micro_batch", &Kept::micro_batch},
     {"recompute", &Kept::recompute}};
-
-/// The layout as overrides of the scenario.
-std::vector<std::string> overrides(const PlannedLayout& l) {
-  const Parallel& p = l.parallel;
-  std::vector<std::string> set{fmt::format("training.micro_batch={}", l.micro_batch),
-                               fmt::format("training.recompute={}", name_of(l.recompute)),
-                               fmt::format("training.parallel.tensor={}", p.tensor),
-                               fmt::format("training.parallel.sequence={}", p.sequence),
-                               fmt::format("training.parallel.save_full_inputs={}", p.save_full_inputs),
-                               fmt::format("training.parallel.context={}", p.context),
-                               fmt::format("training.parallel.pipeline={}", p.pipeline),
-                               fmt::format("training.parallel.virtual_stages={}", p.virtual_stages),
-                               fmt::format("training.parallel.schedule={}", name_of(p.schedule)),
-                               fmt::format("training.parallel.zero={}", p.zero)};
-  return set;
-}
-
-std::int64_t data_of(const Scenario& s, const PlannedLayout& l) {
-  return devices(s.cluster) / (l.parallel.tensor * l.parallel.context * l.parallel.pipeline);
-}
-
-ordered_json to_json(const Scenario& s, const PlannedLayout& l) {
-  const Totals& t = l.totals;
-  const Parallel& p = l.parallel;
-  return {{"tensor", p.tensor},
-          {"sequence", p.sequence},
-          {"save_full_inputs", p.save_full_inputs},
-          {"context", p.context},
-          {"pipeline", p.pipeline},
-          {"virtual_stages", p.virtual_stages},
-          {"schedule", name_of(p.schedule)},
-          {"data", data_of(s, l)},
-          {"zero", p.zero},
-          {"micro_batch", l.micro_batch},
-          {"recompute", name_of(l.recompute)},
-          {"total_bytes", t.total.value()},
-          {"step_s", t.step.value()},
-          {"tokens_per_s", (t.tokens / t.step).value()},
-          {"mfu", t.mfu},
-          {"limit", limit_of(t)},
-          {"set", overrides(l)}};
-}
-
-ordered_json to_json(const Scenario& s, const SearchResult& r) {
-  ordered_json document;
-  document["schema"] = "dtcalc.plan/1";
-  document["scenario"] = ordered_json(dtcalc::to_json(s));
-  document["layouts"] = r.layouts;
-  document["fitting"] = r.fitting;
-  document["search_s"] = r.seconds;
-  document["stopped"] = r.stopped;
-  document["best"] = ordered_json::array();
-  for (const PlannedLayout& l : r.best) document["best"].push_back(to_json(s, l));
-  if (r.best.empty() && r.layouts > 0) document["smallest"] = to_json(s, r.smallest);
-  return document;
-}
-
-report::Table to_table(const Scenario& s, const std::vector<PlannedLayout>& list) {
-  using report::Align;
-  report::Table table{{{"T", Align::right},
-                       {"SP"},
-                       {"R", Align::right},
-                       {"P", Align::right},
-                       {"schedule"},
-                       {"v", Align::right},
-                       {"data", Align::right},
-                       {"ZeRO", Align::right},
-                       {"B", Align::right},
-                       {"recompute"},
-                       {"memory", Align::right},
-                       {"step", Align::right},
-                       {"MFU", Align::right},
-                       {"limit"}},
-                      {}};
-  for (const PlannedLayout& l : list) {
-    const Parallel& p = l.parallel;
-    table.rows.push_back({std::to_string(p.tensor),
-                          p.save_full_inputs ? "full"
-                          : p.sequence       ? "yes"
-                                             : "-",
-                          std::to_string(p.context), std::to_string(p.pipeline),
-                          p.pipeline > 1 ? std::string(name_of(p.schedule)) : "-", std::to_string(p.virtual_stages),
-                          std::to_string(data_of(s, l)), std::to_string(p.zero), std::to_string(l.micro_batch),
-                          std::string(name_of(l.recompute)), print(l.totals.total, Prefix::automatic, 4),
-                          print(l.totals.step, Prefix::automatic, 4), fmt::format("{:.1f} %", 100 * l.totals.mfu),
-                          std::string(limit_of(l.totals))});
-  }
-  return table;
-}
-
-std::string to_text(const Scenario& s, const SearchResult& r) {
-  std::string text = fmt::format("{} on {} x {}, global batch {} sequences of {} tokens\n", s.model.name,
-                                 devices(s.cluster), s.hardware.name, s.training.global_batch, s.training.sequence);
-  text += fmt::format("{} valid layouts{}, {} fit; {} a second\n\n", r.layouts, r.stopped ? " until stopped" : "",
-                      r.fitting, static_cast<std::int64_t>(static_cast<double>(r.layouts) / r.seconds));
-  if (r.best.empty()) {
-    text += fmt::format("None fits in {}. The one that needs least:\n", print(s.hardware.memory));
-    return text + report::text(to_table(s, {r.smallest}), 2);
-  }
-  text += report::text(to_table(s, r.best), 2);
-  return text +
-         fmt::format("\nThe first: dtcalc estimate ... --set {}\n", fmt::join(overrides(r.best.front()), " --set "));
-}
 
 /// The scenario without a layout, which need not be valid before the search, and then the values to keep.
 Result<Scenario> load_for(const Options& options, const Kept& keep) {
@@ -181,51 +79,183 @@ Result<Scenario> load_for(const Options& options, const Kept& keep) {
   return scenario;
 }
 
-int plan(const Options& options) {
-  SearchOptions search;
-  for (const std::string& name : options.keep) {
-    bool known = false;
-    std::vector<std::string> names;
-    for (const KeptKey& key : kKeys) {
-      names.emplace_back(key.name);
-      if (name == key.name) search.keep.*key.member = known = true;
-    }
-    if (!known)
-      return fail(Error{"--keep", name, "is not a key of a layout", fmt::format("use {}", fmt::join(names, ", "))});
+Result<Kept> kept_of(const std::vector<std::string>& keep) {
+  Kept kept;
+  std::vector<std::string> names;
+  for (const KeptKey& key : kKeys) names.emplace_back(key.name);
+  for (const std::string& name : keep) {
+    const auto known =
+        std::find_if(std::begin(kKeys), std::end(kKeys), [&](const KeptKey& k) { return name == k.name; });
+    if (known == std::end(kKeys))
+      return Error{"--keep", name, "is not a key of a layout", fmt::format("use {}", fmt::join(names, ", "))};
+    kept.*known->member = true;
   }
-  const Result<Scenario> scenario = load_for(options, search.keep);
-  if (!scenario) return fail(scenario.errors());
-  const StopRequest stop;
-  Progress progress(STDERR_FILENO, "plan", 1000);
-  search.best = options.best;
-  search.threads =
-      options.threads > 0 ? options.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  search.progress = [&](double done) { progress.update(static_cast<std::int64_t>(done * 1000), ""); };
-  search.stop = [&] { return stop.requested(); };
-  const SearchResult result = search_layouts(*scenario, search);
-  progress.finish();
-  if (result.layouts == 0 && !result.stopped)
-    return fail(Error{"/cluster", std::to_string(devices(scenario->cluster)),
-                      "devices and this global batch leave no valid layout",
-                      "give a global batch that more numbers divide, keep less, or another number of devices"});
-  const OutputOptions& output = options.common.output;
-  const int delivered = output.json  ? deliver(output, to_json(*scenario, result).dump(1) + "\n")
-                        : output.csv ? deliver(output, report::csv(to_table(*scenario, result.best)))
-                                     : deliver(output, to_text(*scenario, result));
+  return kept;
+}
+
+/// "30" are days; a time may also have its unit.
+std::optional<Seconds> deadline_of(const std::string& text, OptionReader& read) {
+  if (positive_number("", text)) return *positive_number("", text) * Seconds(86400);
+  return read.quantity<Seconds>("--deadline", text);
+}
+
+bool asks_for_cluster(const Options& options) { return !options.deadline.empty() || !options.budget.empty(); }
+
+std::int64_t most_devices(const Options& options, const Cluster& cluster) {
+  if (options.gpus > 0) return options.gpus;
+  return cluster.nodes > 1 ? devices(cluster) : kMostDevices;
+}
+
+Result<RunGoal> goal_of(const Options& options, const Scenario& scenario) {
+  OptionReader read;
+  RunGoal goal;
+  const Training& t = scenario.training;
+  const std::optional<Tokens> tokens = read.quantity<Tokens>("--tokens", options.tokens);
+  goal.tokens = static_cast<double>(tokens ? tokens->value() : t.steps * t.global_batch * t.sequence);
+  goal.deadline = deadline_of(options.deadline, read);
+  goal.budget_usd = read.number("--budget", options.budget);
+  goal.prices.usd_per_device_hour = read.number("--price-usd-per-device-h", options.price);
+  if (goal.budget_usd && options.price.empty())
+    read.add({"--budget", options.budget, "needs the rent of a device", "give --price-usd-per-device-h"});
+  if (!read.errors().empty()) return read.errors();
+  return goal;
+}
+
+/// What all searches over layouts share: threads, progress, Ctrl-C.
+class Watched {
+ public:
+  Watched(const Options& options, const Kept& keep) {
+    search.keep = keep;
+    search.best = options.best;
+    search.threads =
+        options.threads > 0 ? options.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+    search.progress = [this](double done) { progress_.update(static_cast<std::int64_t>(done * 1000), ""); };
+    search.stop = [this] { return stop_.requested(); };
+  }
+  void finish() { progress_.finish(); }
+  int exit_code() const { return stop_.exit_code(); }
+
+  SearchOptions search;
+
+ private:
+  StopRequest stop_;
+  Progress progress_{STDERR_FILENO, "plan", 1000};
+};
+
+int no_layout(std::int64_t devices) {
+  return fail(Error{"/cluster", std::to_string(devices), "devices and this global batch leave no valid layout",
+                    "give a global batch that more numbers divide, keep less, or another number of devices"});
+}
+
+template <class Json, class Table, class Text>
+int deliver_as(const OutputOptions& output, const Json& json, const Table& table, const Text& text) {
+  return output.json  ? deliver(output, json().dump(1) + "\n")
+         : output.csv ? deliver(output, report::csv(table()))
+                      : deliver(output, text());
+}
+
+int plan_layouts(const Options& options, Scenario scenario, const Kept& keep) {
+  if (options.gpus > 0) {
+    if (options.gpus > scenario.cluster.devices_per_node && options.gpus % scenario.cluster.devices_per_node != 0)
+      return fail(Error{"--gpus", std::to_string(options.gpus),
+                        fmt::format("are no whole nodes of {}", scenario.cluster.devices_per_node),
+                        "use a multiple, or at most one node"});
+    scenario.cluster = with_devices(scenario.cluster, options.gpus);
+  }
+  Watched watched(options, keep);
+  const SearchResult result = search_layouts(scenario, watched.search);
+  watched.finish();
+  if (result.layouts == 0 && !result.stopped) return no_layout(devices(scenario.cluster));
+  const int delivered = deliver_as(
+      options.common.output, [&] { return to_json(scenario, result); },
+      [&] { return layout_table(scenario, result.best); }, [&] { return to_text(scenario, result); });
   if (delivered != exit_done) return delivered;
-  return result.stopped ? stop.exit_code() : result.best.empty() ? exit_condition : exit_done;
+  return result.stopped ? watched.exit_code() : result.best.empty() ? exit_condition : exit_done;
+}
+
+int plan_cluster(const Options& options, const Scenario& scenario, const Kept& keep) {
+  const Result<RunGoal> goal = goal_of(options, scenario);
+  if (!goal) return fail(goal.errors());
+  Watched watched(options, keep);
+  const std::int64_t most = most_devices(options, scenario.cluster);
+  const ClusterSearch result = search_clusters(scenario, *goal, most, watched.search);
+  watched.finish();
+  if (result.tried.empty() && !result.stopped) return no_layout(most);
+  const int delivered = deliver_as(
+      options.common.output, [&] { return to_json(scenario, *goal, result); }, [&] { return to_table(result); },
+      [&] { return to_text(scenario, *goal, result); });
+  if (delivered != exit_done) return delivered;
+  return result.stopped ? watched.exit_code() : result.met ? exit_done : exit_condition;
+}
+
+/// The scenario of a service: an inference section, though empty, and a replica of one device to begin with.
+Result<Scenario> service_of(const Options& options) {
+  const Result<Document> document = document_of(options.common);
+  if (!document) return document.errors();
+  const Result<nlohmann::json> whole = parse_json(document->text, "scenario");
+  if (!whole) return whole.errors();
+  nlohmann::json open = *whole;
+  if (open.is_object()) {
+    open.erase("training");
+    if (!open.contains("inference")) open["inference"] = nlohmann::json::object();
+    if (open["inference"].is_object()) open["inference"].erase("tensor");
+  }
+  return load({open.dump(), document->base}, {});
+}
+
+int plan_service(const Options& options) {
+  for (const auto& [name, text] : {std::pair("--deadline", &options.deadline), std::pair("--budget", &options.budget),
+                                   std::pair("--tokens", &options.tokens)})
+    if (!text->empty())
+      return fail(Error{name, *text, "is of a training run, --tpot of a service", "ask for one of the two"});
+  OptionReader read;
+  const std::optional<Seconds> tpot = read.quantity<Seconds>("--tpot", options.tpot);
+  if (!tpot) return fail(read.errors());
+  const Result<Scenario> scenario = service_of(options);
+  if (!scenario) return fail(scenario.errors());
+  const ReplicaSearch result = search_replicas(*scenario, *tpot, most_devices(options, scenario->cluster));
+  const int delivered = deliver_as(
+      options.common.output, [&] { return to_json(*scenario, *tpot, result); }, [&] { return to_table(result); },
+      [&] { return to_text(*scenario, *tpot, result); });
+  return delivered != exit_done ? delivered : result.smallest ? exit_done : exit_condition;
+}
+
+int plan(const Options& options) {
+  if (!options.tpot.empty()) return plan_service(options);
+  const Result<Kept> keep = kept_of(options.keep);
+  if (!keep) return fail(keep.errors());
+  const Result<Scenario> scenario = load_for(options, *keep);
+  if (!scenario) return fail(scenario.errors());
+  if (asks_for_cluster(options)) return plan_cluster(options, *scenario, *keep);
+  for (const auto& [name, text] :
+       {std::pair("--tokens", &options.tokens), std::pair("--price-usd-per-device-h", &options.price)})
+    if (!text->empty())
+      return fail(Error{name, *text, "belongs to a run that must meet something", "give --deadline or --budget"});
+  return plan_layouts(options, *scenario, *keep);
 }
 
 }  // namespace
 
 void add_plan(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<Options>();
-  CLI::App* verb = program.add_subcommand("plan", "The best parallel layouts for a cluster and a global batch");
+  CLI::App* verb = program.add_subcommand("plan", "The best parallel layouts for a cluster, or the smallest cluster");
   add_common(*verb, options->common);
   verb->add_option("--best", options->best, "How many layouts to print")->check(CLI::Range(1, 10000));
   verb->add_option("--keep", options->keep, "Keys of the layout that keep the scenario's value: tensor, zero, ...")
       ->delimiter(',');
   verb->add_option("--threads", options->threads, "Threads of the search; default: all")->check(CLI::PositiveNumber);
+  verb->add_option("--deadline", options->deadline, "Find the smallest cluster that trains in so many days")
+      ->type_name("DAYS");
+  verb->add_option("--budget", options->budget, "Find the smallest cluster whose rent for the run is at most this")
+      ->type_name("USD");
+  verb->add_option("--price-usd-per-device-h", options->price, "Rent of one device, for --budget")->type_name("USD");
+  verb->add_option("--tokens", options->tokens, "Tokens of the run (else the scenario's training.steps)")
+      ->type_name("COUNT");
+  verb->add_option("--tpot", options->tpot, "Find the smallest replica that serves a token in so many seconds")
+      ->type_name("SECONDS");
+  verb->add_option("--gpus", options->gpus, "Devices; with a search for a cluster: the most it may have")
+      ->type_name("N")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 24));
   verb->callback([options, &exit_code] { exit_code = plan(*options); });
 }
 

@@ -17,13 +17,6 @@ struct SegmentKey {
   Recompute recompute;
 };
 
-std::vector<std::int64_t> divisors(std::int64_t n, std::int64_t most) {
-  std::vector<std::int64_t> found;
-  for (std::int64_t d = 1; d <= std::min(n, most); ++d)
-    if (n % d == 0) found.push_back(d);
-  return found;
-}
-
 /// The values of one key: the kept one, or all.
 template <class T>
 std::vector<T> values(bool keep, T kept, std::vector<T> all) {
@@ -43,19 +36,19 @@ class Search {
       : scenario_(scenario), options_(options), devices_(devices(scenario.cluster)) {
     const Parallel& p = scenario.training.parallel;
     const Training& t = scenario.training;
-    const Model& m = scenario.model;
     const Kept& keep = options.keep;
-    for (std::int64_t tensor : values(keep.tensor, p.tensor, divisors(m.heads, options.most_tensor)))
+    const SearchRanks ranks = search_ranks(scenario, options);
+    for (std::int64_t tensor : ranks.tensor)
       for (bool sequence : values(keep.sequence, p.sequence, {false, true}))
         for (bool full : values(keep.save_full_inputs, p.save_full_inputs, {false, true}))
-          for (std::int64_t context : values(keep.context, p.context, divisors(t.sequence, options.most_context)))
+          for (std::int64_t context : ranks.context)
             for (std::int64_t batch :
                  values(keep.micro_batch, t.micro_batch, divisors(t.global_batch, options.most_micro_batch)))
               for (Recompute recompute :
                    values(keep.recompute, t.recompute, {Recompute::none, Recompute::selective, Recompute::full}))
                 if (cuts(tensor, sequence, full, context))
                   keys_.push_back({tensor, context, batch, sequence, full, recompute});
-    stages_ = values(keep.pipeline, p.pipeline, divisors(m.layers, m.layers));
+    stages_ = ranks.pipeline;
   }
 
   SearchResult run() {
@@ -199,6 +192,21 @@ class Search {
 };
 
 }  // namespace
+
+std::vector<std::int64_t> divisors(std::int64_t n, std::int64_t most) {
+  std::vector<std::int64_t> found;
+  for (std::int64_t d = 1; d <= std::min(n, most); ++d)
+    if (n % d == 0) found.push_back(d);
+  return found;
+}
+
+SearchRanks search_ranks(const Scenario& scenario, const SearchOptions& options) {
+  const Parallel& p = scenario.training.parallel;
+  const Model& m = scenario.model;
+  return {values(options.keep.tensor, p.tensor, divisors(m.heads, options.most_tensor)),
+          values(options.keep.context, p.context, divisors(scenario.training.sequence, options.most_context)),
+          values(options.keep.pipeline, p.pipeline, divisors(m.layers, m.layers))};
+}
 
 SearchResult search_layouts(const Scenario& scenario, const SearchOptions& options) {
   return Search(scenario, options).run();

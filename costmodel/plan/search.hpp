@@ -42,6 +42,15 @@ struct SearchResult {
   bool stopped = false;
 };
 
+/// The divisors of `n` up to `most`, ascending.
+std::vector<std::int64_t> divisors(std::int64_t n, std::int64_t most);
+
+/// How many ranks of each axis a search looks at, whatever the cluster.
+struct SearchRanks {
+  std::vector<std::int64_t> tensor, context, pipeline;
+};
+SearchRanks search_ranks(const Scenario& scenario, const SearchOptions& options);
+
 /// Layouts of `scenario`: T up to most_tensor that divides heads and MLP, with and without sequence parallelism;
 /// context rings up to most_context (zig-zag); P stages that divide the layers with every number of chunks; all
 /// schedules; ZeRO 0-3; micro-batches up to most_micro_batch that divide the global batch; all recomputations. Nothing

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "costmodel/evaluate/evaluate.hpp"
+#include "costmodel/evaluate/serving.hpp"
 #include "costmodel/report/table.hpp"
 #include "costmodel/scenario/scenario.hpp"
 
@@ -40,20 +41,6 @@ struct WayOut {
   std::vector<std::string> set;  ///< `training.recompute=full`, `training.micro_batch=4`
   Bytes total{0};
   Seconds step{0};
-};
-
-/// Serving of one replica (Sec. 12-13): `batch` prompts, then one token for each of them at a time.
-struct Serving {
-  Totals prefill_totals, decode_totals;
-  Seconds prefill{0};                 ///< TTFT without queueing and sampling
-  Seconds decode_step{0};             ///< TPOT, halfway through the generated tokens
-  Seconds request{0};                 ///< prefill and all generated tokens
-  TokensPerSecond throughput{0};      ///< of decoding
-  Bytes kv_cache_bytes_per_token{0};  ///< per device, (12.1) with B = S = 1: 2 p L max(G/T, 1) H
-  Bytes kv_cache{0};                  ///< of all sequences at their full length, per device
-  std::int64_t max_batch = 0;         ///< most sequences whose weights, cache and scratch fit; 0: not even one
-  double decode_intensity = 0, prefill_intensity = 0;  ///< executed FLOP per byte moved
-  Bytes total{0};                                      ///< weights, cache and the larger scratch of the two phases
 };
 
 struct Estimate {

@@ -253,3 +253,40 @@ TEST_CASE("the text of an estimate is the approved one", "[cli]") {
   std::istringstream lines(result.output);
   for (std::string line; std::getline(lines, line);) CHECK(line.size() <= 100);
 }
+
+TEST_CASE("estimate --hardware all says for every device whether it fits, as on that device alone", "[cli]") {
+  const json all = dtcalc_json({"estimate", "--model", "llama2-7b", "--hardware", "all", "--set", "inference.batch=8"});
+  REQUIRE(all["devices"].size() >= 12);
+  bool fitted = true;
+  for (const json& row : all["devices"]) {
+    if (row["fits"] == true) CHECK(fitted);  // those that fit come first
+    fitted = row["fits"].get<bool>();
+    CHECK(row["margin_bytes"].get<std::int64_t>() ==
+          row["capacity_bytes"].get<std::int64_t>() - row["total_bytes"].get<std::int64_t>());
+    if (row["id"] != "h100" && row["id"] != "l4") continue;
+    const json one = dtcalc_json(
+        {"estimate", "--model", "llama2-7b", "--hardware", row["id"].get<std::string>(), "--set", "inference.batch=8"});
+    CHECK(row["total_bytes"] == one["memory"]["total_bytes"]);
+    CHECK(row["decode_step_s"] == one["inference"]["decode_step_s"]);
+    CHECK(row["max_batch"] == one["inference"]["max_batch"]);
+  }
+  check_documented(all);
+}
+
+TEST_CASE("on all devices, one without the precision gives its reason and one that is full its way out", "[cli]") {
+  const json all = dtcalc_json({"estimate", "--model", "gpt2-1.5b", "--hardware", "all", "--set",
+                                "training.micro_batch=16", "--set", "training.precision=bf16_mixed"});
+  const auto device = [&](const char* id) {
+    return *std::find_if(all["devices"].begin(), all["devices"].end(),
+                         [&](const json& row) { return row["id"] == id; });
+  };
+  CHECK_THAT(device("v100s")["errors"][0].get<std::string>(), Catch::Matchers::ContainsSubstring("bf16"));
+  CHECK(device("a100-40-sxm")["fits"] == false);
+  CHECK(device("a100-40-sxm")["way_out"]["total_bytes"] <= device("a100-40-sxm")["capacity_bytes"]);
+  check_documented(all);
+  require_failure({"estimate", "--model", "gpt2-124m", "--hardware", "all", "--set", "training.micro_batch=0"}, 2,
+                  {"/training/micro_batch"});
+  const ProcessResult none = run_dtcalc(
+      {"estimate", "--model", "gpt3-175b", "--hardware", "all", "--require-fit", "--set", "training.micro_batch=1"});
+  CHECK(none.exit_code == 1);
+}

@@ -1,6 +1,7 @@
-// `dtcalc plan`: output forms, kept keys, wrong input.
+// `dtcalc plan`: output forms, kept keys, goals, wrong input.
 #include <nlohmann/json.hpp>
 
+#include "cli/documented.hpp"
 #include "cli/program.hpp"
 
 using namespace dtcalc::test;
@@ -59,4 +60,81 @@ TEST_CASE("plan names what is wrong with its input", "[cli]") {
   require_failure({"plan", "--model", "gpt2-1.5b", "--hardware", "h100"}, 2, {"/training/global_batch: is missing"});
   require_failure(plan({"--set", "training.global_batch=x"}), 2, {"/training/global_batch"});
   require_failure(plan({"--best", "0"}), 2, {"--best"});
+}
+
+namespace {
+
+/// `--set` for each override of a planned row.
+std::vector<std::string> with_sets(std::vector<std::string> arguments, const nlohmann::json& row) {
+  for (const auto& set : row.at("set")) {
+    arguments.emplace_back("--set");
+    arguments.push_back(set.get<std::string>());
+  }
+  return arguments;
+}
+
+const std::vector<std::string> kTrain{"--model",   "gpt2-1.5b", "--hardware", "h100",
+                                      "--cluster", "dgx-h100",  "--set",      "training.global_batch=64"};
+const std::vector<std::string> kServe{"--model",   "llama2-7b", "--hardware", "h100",
+                                      "--cluster", "dgx-h100",  "--set",      "inference.batch=4"};
+
+std::vector<std::string> verb(const std::string& name, std::vector<std::string> scenario,
+                              std::initializer_list<std::string> more) {
+  scenario.insert(scenario.begin(), name);
+  scenario.insert(scenario.end(), more.begin(), more.end());
+  return scenario;
+}
+
+}  // namespace
+
+TEST_CASE("the smallest cluster's overrides make the estimate that meets the deadline", "[cli]") {
+  const auto document = dtcalc_json(verb("plan", kTrain, {"--deadline", "1", "--tokens", "30B", "--best", "2"}));
+  REQUIRE(document["met"] == true);
+  const auto& last = document["clusters"].back();
+  CHECK(last["meets"] == true);
+  CHECK(last["time_s"] <= 86400);
+  const auto estimate = dtcalc_json(with_sets(verb("estimate", kTrain, {}), document["best"][0]));
+  CHECK(estimate["time"]["step_s"] == last["step_s"]);
+  CHECK(estimate["scenario"]["cluster"]["nodes"] == last["nodes"]);
+  const double steps = document["goal"]["steps"].get<double>();
+  CHECK(last["time_s"] == steps * last["step_s"].get<double>());
+  check_documented(document);
+}
+
+TEST_CASE("a deadline may have its unit, and more devices than it asks for are not tried", "[cli]") {
+  const auto days = dtcalc_json(verb("plan", kTrain, {"--deadline", "2", "--tokens", "30B"}));
+  const auto hours = dtcalc_json(verb("plan", kTrain, {"--deadline", "48 h", "--tokens", "30B"}));
+  CHECK(days["clusters"] == hours["clusters"]);
+}
+
+TEST_CASE("a goal that nothing meets exits with 1 and names what comes nearest", "[cli]") {
+  const ProcessResult late =
+      run_dtcalc(verb("plan", kTrain, {"--deadline", "0.001", "--tokens", "30B", "--gpus", "16"}));
+  INFO(describe(late));
+  CHECK(late.exit_code == 1);
+  CHECK_THAT(late.output, Catch::Matchers::ContainsSubstring("No size meets it; nearest is 16 devices in 2 nodes"));
+  const ProcessResult slow = run_dtcalc(verb("plan", kServe, {"--tpot", "1 us"}));
+  CHECK(slow.exit_code == 1);
+  CHECK_THAT(slow.output, Catch::Matchers::ContainsSubstring("No width meets it"));
+}
+
+TEST_CASE("the smallest replica's overrides make the TPOT it promised", "[cli]") {
+  const auto document = dtcalc_json(verb("plan", kServe, {"--tpot", "12 ms"}));
+  REQUIRE(document["met"] == true);
+  for (const auto& row : document["replicas"]) {
+    if (row["tensor"].get<int>() > 2) continue;
+    const auto estimate = dtcalc_json(with_sets(verb("estimate", kServe, {}), row));
+    CHECK(estimate["inference"]["decode_step_s"] == row["tpot_s"]);
+    CHECK(estimate["inference"]["prefill_s"] == row["ttft_s"]);
+    CHECK(estimate["inference"]["max_batch"] == row["fitting_batch"]);
+  }
+  check_documented(document);
+}
+
+TEST_CASE("plan refuses goals that do not go together", "[cli]") {
+  require_failure(verb("plan", kTrain, {"--budget", "100"}), 2, {"--budget: 100", "--price-usd-per-device-h"});
+  require_failure(verb("plan", kServe, {"--tpot", "0.1", "--deadline", "3"}), 2, {"--deadline: 3", "training run"});
+  require_failure(verb("plan", kTrain, {"--deadline", "soon"}), 2, {"--deadline", "soon"});
+  require_failure(verb("plan", kTrain, {"--tokens", "1T"}), 2, {"--tokens", "--deadline"});
+  require_failure(verb("plan", kTrain, {"--gpus", "12"}), 2, {"--gpus: 12", "whole nodes of 8"});
 }
