@@ -1,5 +1,5 @@
 // `dtcalc plan`: the best parallel layouts of a training step on a cluster, the smallest cluster that trains in time or
-// within a budget, the smallest replica that serves in time.
+// within a budget, the smallest replica that serves in time, the model of lowest loss.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -13,6 +13,7 @@
 #include "cli/common.hpp"
 #include "cli/quantity.hpp"
 #include "cli/verbs.hpp"
+#include "costmodel/plan/family.hpp"
 #include "costmodel/plan/report.hpp"
 #include "costmodel/scenario/fields.hpp"
 #include "costmodel/scenario/json_text.hpp"
@@ -27,6 +28,7 @@ struct Options {
   std::vector<std::string> keep;
   int best = 10;
   int threads = 0;
+  std::string objective = "step", fit = "besiroglu", critical_batch;
   std::string deadline, budget, price, tokens, tpot;
   std::int64_t gpus = 0;  ///< 0: not given
 };
@@ -43,6 +45,7 @@ constexpr KeptKey kKeys[] = {
 
 /// The scenario without a layout, which need not be valid before the search, and then the values to keep.
 Result<Scenario> load_for(const Options& options, const Kept& keep) {
+  const bool needs_batch = options.objective == "step";
   const Result<Document> document = document_of(options.common);
   if (!document) return document.errors();
   const Result<nlohmann::json> whole = parse_json(document->text, "scenario");
@@ -69,7 +72,7 @@ Result<Scenario> load_for(const Options& options, const Kept& keep) {
     field->read(given.at(at), field->info, pointer, scenario, errors);
     return true;
   };
-  if (!take("global_batch"))
+  if (needs_batch && !take("global_batch"))
     errors.push_back({"/training/global_batch", "", "is missing: the layouts share it",
                       "give the sequences of a step, e.g. --set training.global_batch=1024"});
   if (keep.micro_batch) take("micro_batch");
@@ -154,14 +157,25 @@ int deliver_as(const OutputOptions& output, const Json& json, const Table& table
                       : deliver(output, text());
 }
 
-int plan_layouts(const Options& options, Scenario scenario, const Kept& keep) {
-  if (options.gpus > 0) {
-    if (options.gpus > scenario.cluster.devices_per_node && options.gpus % scenario.cluster.devices_per_node != 0)
-      return fail(Error{"--gpus", std::to_string(options.gpus),
-                        fmt::format("are no whole nodes of {}", scenario.cluster.devices_per_node),
-                        "use a multiple, or at most one node"});
-    scenario.cluster = with_devices(scenario.cluster, options.gpus);
-  }
+/// The cluster of --gpus devices, else the description's own.
+Result<Cluster> sized_cluster(const Options& options, const Scenario& scenario) {
+  const Cluster& described = scenario.cluster;
+  if (options.gpus == 0) return described;
+  const std::string value = std::to_string(options.gpus);
+  if (options.gpus > described.devices_per_node && options.gpus % described.devices_per_node != 0)
+    return Error{"--gpus", value, fmt::format("are no whole nodes of {}", described.devices_per_node),
+                 "use a multiple, or at most one node"};
+  const Cluster cluster = with_devices(described, options.gpus);
+  if (!linked(scenario.hardware, cluster))
+    return Error{"--gpus", value, "have no network between their nodes", "name a cluster, e.g. --cluster dgx-h100"};
+  return cluster;
+}
+
+int plan_layouts(const Options& options, const Scenario& given, const Kept& keep) {
+  const Result<Cluster> cluster = sized_cluster(options, given);
+  if (!cluster) return fail(cluster.errors());
+  Scenario scenario = given;
+  scenario.cluster = *cluster;
   Watched watched(options, keep);
   const SearchResult result = search_layouts(scenario, watched.search);
   watched.finish();
@@ -220,12 +234,58 @@ int plan_service(const Options& options) {
   return delivered != exit_done ? delivered : result.smallest ? exit_done : exit_condition;
 }
 
+Result<LossGoal> loss_goal_of(const Options& options) {
+  OptionReader read;
+  LossGoal goal;
+  if (const Result<laws::NamedFit> fit = laws::find_fit(options.fit, "--fit"))
+    goal.fit = *fit;
+  else
+    read.add(fit.errors().front());
+  if (const std::optional<Tokens> tokens = read.quantity<Tokens>("--critical-batch", options.critical_batch))
+    goal.critical_tokens = static_cast<double>(tokens->value());
+  const std::optional<Seconds> deadline = deadline_of(options.deadline, read);
+  goal.deadline = deadline.value_or(Seconds(0));
+  if (options.deadline.empty())
+    read.add({"--deadline", "", "is missing: more time always means a lower loss", "give the days of the training"});
+  for (const auto& [name, text] :
+       {std::pair("--budget", &options.budget), std::pair("--tokens", &options.tokens),
+        std::pair("--price-usd-per-device-h", &options.price), std::pair("--tpot", &options.tpot)})
+    if (!text->empty()) read.add({name, *text, "is no input of --objective loss", "leave it out"});
+  if (!read.errors().empty()) return read.errors();
+  return goal;
+}
+
+int plan_loss(const Options& options, const Scenario& given, const Kept& keep) {
+  const Result<LossGoal> goal = loss_goal_of(options);
+  if (!goal) return fail(goal.errors());
+  const Result<Cluster> cluster = sized_cluster(options, given);
+  if (!cluster) return fail(cluster.errors());
+  Scenario scenario = given;
+  scenario.cluster = *cluster;
+  Watched watched(options, keep);
+  const LossPlan result = plan_for_loss(scenario, *goal, model_family(scenario.model),
+                                        batch_ladder(devices(*cluster), scenario.training.sequence), watched.search);
+  watched.finish();
+  const int delivered = deliver_as(
+      options.common.output, [&] { return to_json(scenario, *goal, result); },
+      [&] { return to_table(scenario, result); }, [&] { return to_text(scenario, *goal, result); });
+  if (delivered != exit_done) return delivered;
+  return result.stopped ? watched.exit_code() : result.best.empty() ? exit_condition : exit_done;
+}
+
 int plan(const Options& options) {
-  if (!options.tpot.empty()) return plan_service(options);
+  const bool for_loss = options.objective == "loss";
+  if (!for_loss && options.objective != "step")
+    return fail(Error{"--objective", options.objective, "is no objective", "use step or loss"});
+  if (!for_loss && !options.critical_batch.empty())
+    return fail(
+        Error{"--critical-batch", options.critical_batch, "is of --objective loss", "add that, or leave it out"});
+  if (!for_loss && !options.tpot.empty()) return plan_service(options);
   const Result<Kept> keep = kept_of(options.keep);
   if (!keep) return fail(keep.errors());
   const Result<Scenario> scenario = load_for(options, *keep);
   if (!scenario) return fail(scenario.errors());
+  if (for_loss) return plan_loss(options, *scenario, *keep);
   if (asks_for_cluster(options)) return plan_cluster(options, *scenario, *keep);
   for (const auto& [name, text] :
        {std::pair("--tokens", &options.tokens), std::pair("--price-usd-per-device-h", &options.price)})
@@ -253,6 +313,14 @@ void add_plan(CLI::App& program, int& exit_code) {
       ->type_name("COUNT");
   verb->add_option("--tpot", options->tpot, "Find the smallest replica that serves a token in so many seconds")
       ->type_name("SECONDS");
+  verb->add_option("--objective", options->objective, "step: the fastest step; loss: the lowest loss by --deadline")
+      ->type_name("NAME")
+      ->capture_default_str();
+  verb->add_option("--fit", options->fit, "Constants of (6.1) for --objective loss")
+      ->type_name("NAME")
+      ->capture_default_str();
+  verb->add_option("--critical-batch", options->critical_batch, "Critical batch for --objective loss (else Kaplan's)")
+      ->type_name("TOKENS");
   verb->add_option("--gpus", options->gpus, "Devices; with a search for a cluster: the most it may have")
       ->type_name("N")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 24));

@@ -18,13 +18,12 @@ std::set<std::int64_t> products(const std::set<std::int64_t>& a, const std::vect
   return result;
 }
 
-/// Whether devices of one node, or of several, can reach each other.
-bool linked(const Scenario& s, const Cluster& c) {
-  const Fabric fabric = fabric_of(s.hardware, c);
-  return (c.devices_per_node == 1 || fabric.link_rate > 0) && (c.nodes == 1 || fabric.nic_rate > 0);
-}
-
 }  // namespace
+
+bool linked(const Device& device, const Cluster& cluster) {
+  const Fabric fabric = fabric_of(device, cluster);
+  return (cluster.devices_per_node == 1 || fabric.link_rate > 0) && (cluster.nodes == 1 || fabric.nic_rate > 0);
+}
 
 Cluster with_devices(const Cluster& cluster, std::int64_t devices) {
   Cluster result = cluster;
@@ -42,7 +41,8 @@ std::vector<std::int64_t> cluster_sizes(const Scenario& scenario, const SearchOp
   const std::int64_t node = scenario.cluster.devices_per_node;
   std::vector<std::int64_t> result;
   for (const std::int64_t n : sizes)
-    if ((n < node || n % node == 0) && linked(scenario, with_devices(scenario.cluster, n))) result.push_back(n);
+    if ((n < node || n % node == 0) && linked(scenario.hardware, with_devices(scenario.cluster, n)))
+      result.push_back(n);
   return result;
 }
 

@@ -44,6 +44,9 @@ struct ClusterSearch {
 /// multiple of it.
 Cluster with_devices(const Cluster& cluster, std::int64_t devices);
 
+/// Whether the cluster's devices can reach each other: links inside a node of several, a network between nodes.
+bool linked(const Device& device, const Cluster& cluster);
+
 /// The numbers of devices up to `most` that some T x context x P x data ranks of the search multiply to, and that are
 /// part of a node or whole nodes of `scenario.cluster`; ascending. All other sizes leave no valid layout.
 std::vector<std::int64_t> cluster_sizes(const Scenario& scenario, const SearchOptions& options, std::int64_t most);

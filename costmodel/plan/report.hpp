@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "costmodel/plan/cluster.hpp"
+#include "costmodel/plan/loss.hpp"
 #include "costmodel/plan/search.hpp"
 #include "costmodel/plan/serving.hpp"
 #include "costmodel/report/table.hpp"
@@ -31,5 +32,10 @@ std::string to_text(const Scenario& scenario, const RunGoal& goal, const Cluster
 nlohmann::ordered_json to_json(const Scenario& scenario, Seconds tpot, const ReplicaSearch& search);
 report::Table to_table(const ReplicaSearch& search);
 std::string to_text(const Scenario& scenario, Seconds tpot, const ReplicaSearch& search);
+
+/// `scenario` has the cluster and the model whose shape the candidates have.
+nlohmann::ordered_json to_json(const Scenario& scenario, const LossGoal& goal, const LossPlan& plan);
+report::Table to_table(const Scenario& scenario, const LossPlan& plan);
+std::string to_text(const Scenario& scenario, const LossGoal& goal, const LossPlan& plan);
 
 }  // namespace dtcalc

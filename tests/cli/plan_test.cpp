@@ -1,4 +1,7 @@
 // `dtcalc plan`: output forms, kept keys, goals, wrong input.
+#include <fmt/format.h>
+
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "cli/documented.hpp"
@@ -137,4 +140,31 @@ TEST_CASE("plan refuses goals that do not go together", "[cli]") {
   require_failure(verb("plan", kTrain, {"--deadline", "soon"}), 2, {"--deadline", "soon"});
   require_failure(verb("plan", kTrain, {"--tokens", "1T"}), 2, {"--tokens", "--deadline"});
   require_failure(verb("plan", kTrain, {"--gpus", "12"}), 2, {"--gpus: 12", "whole nodes of 8"});
+}
+
+TEST_CASE("the model of lowest loss is reproduced by its overrides, and its loss by dtcalc scaling", "[cli]") {
+  const std::vector<std::string> wanted{"--model", "gpt2-124m", "--hardware", "h100", "--cluster", "dgx-h100"};
+  const auto document =
+      dtcalc_json(verb("plan", wanted, {"--objective", "loss", "--deadline", "6 h", "--gpus", "8", "--best", "3"}));
+  REQUIRE(document["best"].size() == 3);
+  const auto& best = document["best"][0];
+  CHECK(best["loss_nat"] <= document["best"][1]["loss_nat"]);
+  CHECK(best["loss_nat"] >= document["law_alone"]["loss_nat"]);
+  const auto estimate = dtcalc_json(with_sets(verb("estimate", wanted, {}), best));
+  CHECK(estimate["time"]["step_s"] == best["step_s"]);
+  CHECK(estimate["model"]["parameters"] == best["parameters"]);
+  CHECK(estimate["time"]["training_s"] <= 6 * 3600);
+  CHECK(best["effective_tokens"] < best["tokens"]);
+  const auto law = dtcalc_json({"scaling", "--parameters", std::to_string(best["parameters"].get<std::int64_t>()),
+                                "--tokens", fmt::format("{:.0f}", best["effective_tokens"].get<double>())});
+  CHECK(std::abs(law["point"]["loss_nat"].get<double>() - best["loss_nat"].get<double>()) <= 1e-9);
+  check_documented(document);
+}
+
+TEST_CASE("plan for a loss says what it cannot take", "[cli]") {
+  require_failure(verb("plan", kTrain, {"--objective", "loss"}), 2, {"--deadline", "is missing"});
+  require_failure(verb("plan", kTrain, {"--objective", "los", "--deadline", "1"}), 2, {"--objective: los"});
+  require_failure(verb("plan", kTrain, {"--objective", "loss", "--deadline", "1", "--fit", "hofman"}), 2, {"--fit"});
+  require_failure(verb("plan", kTrain, {"--objective", "loss", "--deadline", "1", "--tokens", "1T"}), 2, {"--tokens"});
+  require_failure(verb("plan", kTrain, {"--critical-batch", "1M"}), 2, {"--critical-batch", "--objective loss"});
 }
