@@ -21,7 +21,8 @@ namespace {
 
 struct Options {
   CommonOptions common;
-  std::vector<std::string> families;  ///< after --published
+  std::vector<std::string> families;   ///< after --published
+  std::vector<std::string> constants;  ///< after --fit
   double tolerance = 0.15;
   double group_tolerance = 0.25;
   int steps = 5;
@@ -161,6 +162,13 @@ void add_validate(CLI::App& program, int& exit_code) {
                        "Compare with published tables instead: families (dtcalc presets published) or files, else all")
           ->type_name("[FAMILY...]")
           ->expected(0, -1);
+  CLI::Option* fit =
+      verb->add_option("--fit", options->constants,
+                       "With --published: fit constants of the families' software profile, with leave-one-out errors")
+          ->delimiter(',')
+          ->check(CLI::IsMember(
+              {"compute_time_factor", "memory_time_factor", "communication_time_factor", "launch_overhead_s"}))
+          ->needs(published);
   CLI::Option* tolerance =
       verb->add_option("--tolerance", options->tolerance,
                        "Relative error of the step's time that is accepted; with --published, of each family, if given")
@@ -172,8 +180,12 @@ void add_validate(CLI::App& program, int& exit_code) {
       ->capture_default_str();
   verb->add_option("--steps", options->steps, "Steps to measure, at least")->check(CLI::PositiveNumber);
   verb->add_option("--seconds", options->seconds, "Seconds to measure, at least")->check(CLI::PositiveNumber);
-  verb->callback([options, published, tolerance, &exit_code] {
+  verb->callback([options, published, fit, tolerance, &exit_code] {
     std::erase(options->families, "");  // CLI11's word for an option without a value
+    if (fit->count() > 0) {
+      exit_code = fit_published(options->families, options->constants, options->common.output);
+      return;
+    }
     const auto accepted = tolerance->count() > 0 ? std::optional(options->tolerance) : std::nullopt;
     exit_code =
         published->count() > 0 ? validate_published(options->families, options->common, accepted) : run(*options);

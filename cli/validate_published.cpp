@@ -5,6 +5,7 @@
 
 #include "costmodel/data_dir.hpp"
 #include "costmodel/published/compare.hpp"
+#include "costmodel/published/fit_report.hpp"
 #include "costmodel/published/report.hpp"
 
 namespace dtcalc::cli {
@@ -43,6 +44,20 @@ int validate_published(const std::vector<std::string>& families, const CommonOpt
   const bool ok = std::all_of(comparisons.begin(), comparisons.end(),
                               [&](const published::Comparison& c) { return published::within(c, *tolerance); });
   return ok ? exit_done : exit_condition;
+}
+
+int fit_published(const std::vector<std::string>& families, const std::vector<std::string>& constants,
+                  const OutputOptions& output) {
+  std::vector<published::Constant> chosen;
+  for (const std::string& name : constants) chosen.push_back(published::constant_named(name).value());
+  const Folders folders{data_dir(), {}};
+  const Result<std::vector<published::Family>> loaded = published::load_families(families, folders);
+  if (!loaded) return fail(loaded.errors());
+  const Result<std::vector<published::Fit>> fits = published::fit(*loaded, chosen, folders);
+  if (!fits) return fail(fits.errors());
+  return deliver(output, output.json  ? published::to_json(*fits).dump(1) + "\n"
+                         : output.csv ? published::to_csv(*fits)
+                                      : published::to_text(*fits, coloured(output)));
 }
 
 }  // namespace dtcalc::cli

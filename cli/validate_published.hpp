@@ -15,4 +15,8 @@ namespace dtcalc::cli {
 int validate_published(const std::vector<std::string>& families, const CommonOptions& common,
                        std::optional<double> tolerance);
 
+/// Fits the named constants of the one software profile that the families share, and prints what they leave.
+int fit_published(const std::vector<std::string>& families, const std::vector<std::string>& constants,
+                  const OutputOptions& output);
+
 }  // namespace dtcalc::cli

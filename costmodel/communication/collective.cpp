@@ -95,6 +95,14 @@ CollectiveCost in_switch(double bytes, const Shape& s) {
           inner_sent + outer_sent, Algorithm::in_switch};
 }
 
+/// One shot: all ranks read all of every peer's M. Two shots: each adds up its share of all and reads the others' sums.
+CollectiveCost peer_to_peer(double bytes, const Shape& s) {
+  const Fabric& f = s.fabric;
+  const double all = (s.ways - 1) * bytes, shares = 2 * bytes * (s.ways - 1) / s.ways;
+  const double one = f.direct_latency + all / f.link_rate, two = 2 * f.direct_latency + shares / f.link_rate;
+  return one <= two ? CollectiveCost{one, all, Algorithm::direct} : CollectiveCost{two, shares, Algorithm::direct};
+}
+
 /// Rank to rank: all-to-all in N - 1 turns, gather and scatter through the root's link, send in one hop.
 CollectiveCost direct(Collective collective, double bytes, const Shape& s) {
   const Fabric& f = s.fabric;
@@ -130,6 +138,8 @@ bool has(Algorithm algorithm, Collective collective, const Shape& s) {
               collective == Collective::all_reduce);
     case Algorithm::in_switch:
       return s.fabric.switch_rate > 0 && s.per_node > 1 && collective == Collective::all_reduce;
+    case Algorithm::direct:
+      return s.fabric.direct_latency > 0 && s.nodes == 1 && collective == Collective::all_reduce;
   }
   return false;
 }
@@ -142,6 +152,8 @@ CollectiveCost by(Algorithm algorithm, Collective collective, double bytes, cons
       return hierarchical(collective, bytes, s);
     case Algorithm::in_switch:
       return in_switch(bytes, s);
+    case Algorithm::direct:
+      return peer_to_peer(bytes, s);
     case Algorithm::automatic:
     case Algorithm::ring:
       break;
@@ -186,7 +198,7 @@ CollectiveCost collective_cost(Collective collective, double bytes, RankGroup gr
   if (algorithm != Algorithm::automatic)
     return by(has(algorithm, collective, shape) ? algorithm : Algorithm::ring, collective, bytes, shape);
   CollectiveCost best = ring(collective, bytes, shape);
-  for (const Algorithm other : {Algorithm::tree, Algorithm::hierarchical, Algorithm::in_switch})
+  for (const Algorithm other : {Algorithm::tree, Algorithm::hierarchical, Algorithm::in_switch, Algorithm::direct})
     if (has(other, collective, shape))
       if (const CollectiveCost cost = by(other, collective, bytes, shape); cost.seconds < best.seconds) best = cost;
   return best;

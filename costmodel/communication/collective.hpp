@@ -33,7 +33,8 @@ enum class Algorithm : std::uint8_t {
   ring,          ///< neighbour to neighbour; least bytes, N - 1 hops (twice that for an all-reduce)
   tree,          ///< double binary tree: log2 N hops, M (N-1)/N grows to M; broadcast, reduce, all-reduce
   hierarchical,  ///< rings inside the nodes, then between them on 1/per_node of the data
-  in_switch      ///< the switch adds and multiplies (NVLink SHARP); all-reduce, between nodes continued by a tree
+  in_switch,     ///< the switch adds and multiplies (NVLink SHARP); all-reduce, between nodes continued by a tree
+  direct         ///< every rank reads its peers' memory in one kernel, all of it or a share; all-reduce inside a node
 };
 
 /// Ranks of one collective. `per_node` of them share a node: it divides `ways` or is at least `ways`.
@@ -48,16 +49,20 @@ RankGroup group_along(std::int64_t ways, std::int64_t stride, std::int64_t devic
 
 /// What collectives need of a machine. Rates are achievable bytes per second, one way, per device; 0: no such link.
 struct Fabric {
-  double link_rate = 0;     ///< inside a node
-  double link_latency = 0;  ///< s per hop inside a node
-  double nic_rate = 0;      ///< between nodes
-  double nic_latency = 0;   ///< s per hop between nodes
-  double switch_rate = 0;   ///< of a link when the node's switch reduces; 0: it cannot
-  double overhead = 0;      ///< s of a collective that moves nothing
+  double link_rate = 0;       ///< inside a node
+  double link_latency = 0;    ///< s per hop inside a node
+  double nic_rate = 0;        ///< between nodes
+  double nic_latency = 0;     ///< s per hop between nodes
+  double switch_rate = 0;     ///< of a link when the node's switch reduces; 0: it cannot
+  double overhead = 0;        ///< s of a collective that moves nothing
+  double direct_latency = 0;  ///< s of a direct all-reduce that moves nothing; 0: the stack has none
 };
 
 /// The fabric of a scenario: the cluster's figures, else the device's.
 Fabric fabric_of(const Device& device, const Cluster& cluster);
+
+/// The fabric on which everything takes `factor` times as long.
+Fabric slowed(const Fabric& fabric, double factor);
 
 struct CollectiveCost {
   double seconds = 0;

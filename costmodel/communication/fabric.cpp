@@ -21,4 +21,11 @@ Fabric fabric_of(const Device& device, const Cluster& cluster) {
   return fabric;
 }
 
+Fabric slowed(const Fabric& fabric, double factor) {
+  Fabric f = fabric;
+  f.link_rate /= factor, f.nic_rate /= factor, f.switch_rate /= factor;
+  f.link_latency *= factor, f.nic_latency *= factor, f.overhead *= factor, f.direct_latency *= factor;
+  return f;
+}
+
 }  // namespace dtcalc

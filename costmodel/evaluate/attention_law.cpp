@@ -17,6 +17,8 @@ struct FlashRow {
 // FlashAttention-3 (arXiv 2407.08608), figures 5-7 (H100 SXM5, 989 TFLOP/s), which also measures FlashAttention-2 and
 // cuDNN 9.1 there. Figures of 16,384 tokens; causal ones divided by the share of whole tiles that is not masked.
 //   flash_1 on Ampere: [FA2] section 1, "30-50 %" forward and "25-35 %" backward: the middle.
+//   triton, the Triton kernel of FlashAttention-1: [FA2] section 4.1, flash_2 is 1.3 to 1.5 times as fast forward and
+//     about twice as fast backward: 1.4 and 2 below flash_2, on Hopper too.
 //   flash_2 on Ampere: [FA2] 192 and 227 TFLOP/s forward, 170 and 196 backward of 312.
 //   flash_2 on Hopper: [FA3] 324, 370, 298 forward, 291 backward of 989; 326 backward at 128 follows from [FA2]'s 338
 //   in
@@ -30,12 +32,15 @@ struct FlashRow {
 //     flash_2 on Blackwell at Hopper's rate per SM and cycle.
 constexpr FlashRow kRows[] = {
     {FlashKernel::flash_1, GpuArchitecture::ampere, {0.40, 0.40, 0.40}, {0.30, 0.30, 0.30}},
+    {FlashKernel::triton, GpuArchitecture::ampere, {0.44, 0.52, 0.42}, {0.27, 0.315, 0.255}},
     {FlashKernel::flash_2, GpuArchitecture::ampere, {0.615, 0.73, 0.59}, {0.545, 0.63, 0.51}},
     {FlashKernel::flash_1, GpuArchitecture::hopper, {0.20, 0.20, 0.20}, {0.15, 0.15, 0.15}},
+    {FlashKernel::triton, GpuArchitecture::hopper, {0.234, 0.267, 0.219}, {0.147, 0.165, 0.135}},
     {FlashKernel::flash_2, GpuArchitecture::hopper, {0.327, 0.374, 0.306}, {0.294, 0.33, 0.27}},
     {FlashKernel::flash_3, GpuArchitecture::hopper, {0.502, 0.655, 0.66}, {0.479, 0.567, 0.567}},
     {FlashKernel::cudnn, GpuArchitecture::hopper, {0.417, 0.617, 0.52}, {0.438, 0.56, 0.47}},
     {FlashKernel::flash_1, GpuArchitecture::blackwell, {0.10, 0.10, 0.10}, {0.075, 0.075, 0.075}},
+    {FlashKernel::triton, GpuArchitecture::blackwell, {0.103, 0.117, 0.096}, {0.065, 0.073, 0.06}},
     {FlashKernel::flash_2, GpuArchitecture::blackwell, {0.144, 0.164, 0.134}, {0.129, 0.145, 0.119}},
     {FlashKernel::cudnn, GpuArchitecture::blackwell, {0.417, 0.617, 0.52}, {0.438, 0.56, 0.47}},
 };

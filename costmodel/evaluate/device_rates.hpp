@@ -28,25 +28,22 @@ struct DeviceRates {
   int tiles = 0;         ///< 0: no tiles are known, products follow the plain roofline
   std::array<double, kMaxTiles> tile_seconds_per_depth{};  ///< one tile on one SM, per unit of the inner dimension
   std::array<GemmTile, kMaxTiles> tile{};
+  double block_time_per_flop = 1;  ///< of products with a block's weights over that of others: below 1 in fp8
   double flash_forward_s_per_flop = 0, flash_backward_s_per_flop = 0;
   double gap_s = 0;   ///< between kernels on the device
-  double host_s = 0;  ///< of the host, per kernel, beside the device
+  double host_s = 0;  ///< of the host, per kernel, beside the device: 0 with graphs, and on a CPU, where gap_s holds it
 };
 
 /// Rates for products in `dtype` and fused attention of `head_size` under a software stack.
 DeviceRates device_rates(const Device& device, const Software& software, Dtype dtype, std::int64_t head_size);
 
+/// Time of arithmetic in `dtype` over that in `other`, at what large products reach.
+double time_per_flop(const Device& device, Dtype dtype, Dtype other);
+
 /// Seconds of a kernel that only moves bytes: time to start, then the achievable bandwidth. Small kernels do not reach
 /// it: half of it at bytes = kernel_latency x bandwidth.
 inline double stream_seconds(const DeviceRates& rates, double bytes) {
   return rates.kernel_latency_s + bytes * rates.seconds_per_byte;
-}
-
-/// Seconds that a step waits for the host: its launches run ahead of the device, so only what exceeds the device's time
-/// shows. Not with graphs (host_s is 0), nor on a CPU, where a launch is part of the kernel (gap_s).
-inline double exposed_host_seconds(const DeviceRates& rates, double launches, double device_s) {
-  const double host_s = launches * rates.host_s;
-  return host_s > device_s ? host_s - device_s : 0;
 }
 
 }  // namespace dtcalc

@@ -8,6 +8,8 @@
 namespace dtcalc {
 namespace {
 
+constexpr double kShortest = 1e-12;  // s: keeps a quotient of times finite where a stage does nothing
+
 /// Puts segments together to stages and a step.
 class Combination {
  public:
@@ -77,31 +79,53 @@ class Combination {
       plan_stage(structure_, sizes_, shape, stage, plan_);
       if (plan_.total > most) most = plan_.total, totals_.peak.stage = stage;
       seconds = {};
-      std::int64_t kernels = 0;
+      StageSeconds host;
       for (int i = 0; i < kinds_ + 2; ++i) {
         const double n = static_cast<double>(repeat(shape, i));
-        kernels += repeat(shape, i) * segments_.cost[i].kernels;
+        host.forward += n * segments_.cost[i].launches.forward;
+        host.backward_input += n * segments_.cost[i].launches.backward_input;
+        host.backward_weight += n * segments_.cost[i].launches.backward_weight;
         seconds.forward += n * segments_.cost[i].seconds.forward;
         seconds.backward_input += n * segments_.cost[i].seconds.backward_input;
         seconds.backward_weight += n * segments_.cost[i].seconds.backward_weight;
       }
-      most_kernels_ = std::max(most_kernels_, kernels);
+      const StageSeconds device = seconds;
+      seconds = with_host(device, host);
+      const StageSeconds waiting = seconds;
       const StateTraffic states = state_traffic(local_parameters(shape), local_trained(shape), sizes_, seconds);
       seconds.forward += states.exposed_forward_s;
       seconds.backward_weight += states.exposed_backward_s;
       stage_seconds_[stage] = seconds;
       if (stage == 0) first_stage_ = states;
-      const double sum = seconds.forward + seconds.backward_input + seconds.backward_weight;
-      if (sum > slowest) {
-        slowest = sum, totals_.stage = stage;
-        slowest_stage_ = states;
+      if (sum(seconds) > slowest) {
+        slowest = sum(seconds), totals_.stage = stage;
+        slowest_stage_ = states, host_wait_ = sum(waiting) - sum(device);
       }
-      if (details_) record_stage(shape, stage, seconds);
+      if (details_) record_stage(shape, stage, seconds, quotient(waiting, device));
     }
   }
 
-  void record_stage(const StageShape& shape, std::int64_t stage, const StageSeconds& seconds) {
+  static double sum(const StageSeconds& s) { return s.forward + s.backward_input + s.backward_weight; }
+
+  /// A micro-batch's time on a stage with the host's in view: launches run ahead of the device, so only what exceeds
+  /// its time shows. In a pipeline a pass begins when its input arrives, so each waits for its own launches.
+  StageSeconds with_host(const StageSeconds& device, const StageSeconds& host) const {
+    if (layout_.pipeline > 1)
+      return {std::max(device.forward, host.forward), std::max(device.backward_input, host.backward_input),
+              std::max(device.backward_weight, host.backward_weight)};
+    const double stretch = std::max(1.0, sum(host) / std::max(sum(device), kShortest));
+    return {device.forward * stretch, device.backward_input * stretch, device.backward_weight * stretch};
+  }
+
+  static StageSeconds quotient(const StageSeconds& a, const StageSeconds& b) {
+    const auto q = [](double x, double y) { return y > 0 ? x / y : 1; };
+    return {q(a.forward, b.forward), q(a.backward_input, b.backward_input), q(a.backward_weight, b.backward_weight)};
+  }
+
+  void record_stage(const StageShape& shape, std::int64_t stage, const StageSeconds& seconds,
+                    const StageSeconds& host_stretch) {
     StageItem item;
+    item.host_stretch = host_stretch;
     item.shape = shape;
     item.seconds = seconds;
     item.live = live_chunks(layout_.schedule, layout_.pipeline, layout_.chunks, sizes_.micro_batches, stage);
@@ -201,8 +225,7 @@ class Combination {
       state_exchange();
     }
     totals_.model_flop = totals_.forward_flop + totals_.backward_flop;
-    const Seconds device = totals_.compute + totals_.exposed + totals_.bubble + totals_.optimizer + totals_.host;
-    totals_.host += Seconds(exposed_host_seconds(sizes_.rates, launches(), device.value()));
+    totals_.host += Seconds(host_wait_ * micro_batches);
     totals_.step = totals_.compute + totals_.exposed + totals_.bubble + totals_.optimizer + totals_.host;
     totals_.tokens = Tokens(symbol(Symbol::batch) * sizes_.whole_symbol[static_cast<int>(Symbol::query)] *
                             sizes_.micro_batches * layout_.data);
@@ -211,12 +234,6 @@ class Combination {
       totals_.mfu = totals_.model_flop.value() * at_peak / totals_.step.value();
       totals_.hfu = totals_.hardware_flop.value() * at_peak / totals_.step.value();
     }
-  }
-
-  /// Kernels of a step on the stage that launches most.
-  double launches() const {
-    const int optimizer = structure_.choices.training ? (structure_.choices.clip ? 2 : 1) : 0;
-    return static_cast<double>(most_kernels_ * sizes_.micro_batches + optimizer);
   }
 
   /// Adds a group to the totals: the only place where time is summed.
@@ -245,9 +262,7 @@ class Combination {
     const CollectiveCost transfer = collective_cost(Collective::send, bytes, layout_.pipeline_group, layout_.fabric);
     const std::span<const StageSeconds> all(stage_seconds_.data(), static_cast<std::size_t>(layout_.pipeline));
     const double step = step_bound(layout_.schedule, all, layout_.chunks, sizes_.micro_batches, transfer.seconds);
-    const StageSeconds& slowest = stage_seconds_[totals_.stage];
-    const double busy = (slowest.forward + slowest.backward_input + slowest.backward_weight) *
-                        static_cast<double>(sizes_.micro_batches);
+    const double busy = sum(stage_seconds_[totals_.stage]) * static_cast<double>(sizes_.micro_batches);
     totals_.bubble = Seconds(std::max(0.0, step - busy));
     // A stage in the middle sends every chunk's output on and its input's gradient back (7.5).
     totals_.traffic[static_cast<int>(Axis::pipeline)].sent_bytes +=
@@ -317,7 +332,7 @@ class Combination {
   int kinds_;
   std::array<StageSeconds, kMaxStages> stage_seconds_;
   StateTraffic first_stage_, slowest_stage_;
-  std::int64_t most_kernels_ = 0;  ///< of one micro-batch, over the stages
+  double host_wait_ = 0;  ///< of a micro-batch on the slowest stage
   Totals totals_;
 };
 

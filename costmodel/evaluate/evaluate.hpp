@@ -52,10 +52,11 @@ struct SavedItem {
 /// One pipeline stage: for the simulator and for tables per stage.
 struct StageItem {
   StageShape shape;
-  StageSeconds seconds;   ///< per micro-batch, with exposed communication inside blocks
-  Bytes slot{0};          ///< saved for one micro-batch in one chunk
-  std::int64_t live = 1;  ///< chunks saved at once
-  Bytes total{0};         ///< at the stage's peak
+  StageSeconds seconds;  ///< per micro-batch, with exposed communication inside blocks and waiting for the host
+  StageSeconds host_stretch{1, 1, 1};  ///< by which waiting for the host lengthens the passes
+  Bytes slot{0};                       ///< saved for one micro-batch in one chunk
+  std::int64_t live = 1;               ///< chunks saved at once
+  Bytes total{0};                      ///< at the stage's peak
   double optimizer_s = 0;
 };
 

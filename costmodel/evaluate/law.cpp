@@ -21,10 +21,24 @@ ProductTime datasheet_time(const Kernel& kernel, const Sizes& sizes, const std::
                         kernel.contract == Contract::flash_backward);
     if (info(kernel.contract).is_product) {
       const std::int64_t moved = cost.read_bytes + cost.written_bytes;
+      const double per_flop = kernel.block_weight ? rates.block_time_per_flop : 1;
       ProductMemo::Entry& known = memo.at(m, n, k, moved);
-      if (known.m != m || known.n != n || known.k != k || known.batch != batch || known.bytes != moved)
-        known = {m,     n,     k,
-                 batch, moved, product_time(rates, m, n, k, batch, bytes, 0.5 * half_bytes(sizes.product_dtype))};
+      if (known.m != m || known.n != n || known.k != k || known.batch != batch || known.bytes != moved ||
+          known.per_flop != per_flop)
+        known = {m,
+                 n,
+                 k,
+                 batch,
+                 moved,
+                 per_flop,
+                 product_time(rates, m, n, k, batch, bytes, 0.5 * half_bytes(sizes.product_dtype), per_flop)};
+      if (per_flop < 1 && !kernel.joined && kernel.contract != Contract::product_weight) {
+        // In fp8 the operand that is no weight is cast before: read in two bytes, written in one, and once more
+        // transposed for the weight's gradient, which finds it ready.
+        ProductTime with_cast = known.time;
+        with_cast.seconds += stream_seconds(rates, 4 * static_cast<double>(m) * static_cast<double>(k));
+        return with_cast;
+      }
       return known.time;
     }
   }
@@ -71,7 +85,7 @@ KernelCost kernel_cost(const Kernel& kernel, const Program& program, const Sizes
     }
   }
   const ProductTime time = datasheet_time(kernel, sizes, values, cost, memo);
-  cost.seconds = time.seconds;
+  cost.seconds = kernel.joined ? time.seconds - sizes.rates.kernel_latency_s : time.seconds;
   cost.bound = time.compute_s >= time.memory_s ? Bound::compute : Bound::memory;
   return cost;
 }

@@ -28,9 +28,10 @@ class ProductMemo {
  public:
   struct Entry {
     std::int64_t m = -1, n = 0, k = 0, batch = 0, bytes = 0;
+    double per_flop = 0;
     ProductTime time;
   };
-  /// The place of a product; its time counts when the five numbers are those asked for.
+  /// The place of a product; its time counts when the six numbers are those asked for.
   Entry& at(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t bytes) {
     const auto mixed = static_cast<std::uint64_t>(m + 3 * n + 7 * k + bytes) * 0x9e3779b97f4a7c15u;
     return entries_[mixed >> 59];

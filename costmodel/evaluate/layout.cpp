@@ -53,7 +53,12 @@ Layout layout_of(const Scenario& scenario, Work work) {
   l.context_group = group_along(l.context, l.tensor, node);
   l.data_group = group_along(l.context * l.data, l.tensor, node);
   l.pipeline_group = group_along(l.pipeline, l.tensor * l.context * l.data, node);
-  l.fabric = fabric_of(scenario.hardware, scenario.cluster);
+  Fabric fabric = fabric_of(scenario.hardware, scenario.cluster);
+  // A kernel that waits for its peers' flags before it reads and before it leaves: a word over NVLink takes about 1 us.
+  constexpr double flag_s = 1e-6;
+  if (scenario.software.direct_all_reduce)
+    fabric.direct_latency = scenario.hardware.kernel_latency.value() + 2 * flag_s;
+  l.fabric = slowed(fabric, scenario.software.communication_time_factor);
   return l;
 }
 

@@ -81,7 +81,7 @@ double side_by_side(double compute_s, double memory_s) {
 }
 
 ProductTime product_time(const DeviceRates& rates, std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t batch,
-                         double bytes, double element_bytes) {
+                         double bytes, double element_bytes, double per_flop) {
   // A wave covers a square of results; what lies outside is read again by the next wave unless L2 still has it.
   const double a = static_cast<double>(m) * static_cast<double>(k) * element_bytes;
   const double b = static_cast<double>(n) * static_cast<double>(k) * element_bytes;
@@ -102,7 +102,7 @@ ProductTime product_time(const DeviceRates& rates, std::int64_t m, std::int64_t 
     const std::int64_t rows = (m + (std::int64_t{1} << t.log_m) - 1) >> t.log_m;
     const std::int64_t columns = (n + (std::int64_t{1} << t.log_n) - 1) >> t.log_n;
     const double tiles = static_cast<double>(rows * columns) * static_cast<double>(batch);
-    const double rounds = waves(rates, tiles), depth_s = rates.tile_seconds_per_depth[i];
+    const double rounds = waves(rates, tiles), depth_s = rates.tile_seconds_per_depth[i] * per_flop;
     consider(rounds * depth_s * padded, rounds * rates.wave_s);
     if (2 * tiles <= rates.multiprocessors && k >= 2 * kShortestSplit) {
       // Idle SMs take parts of the inner dimension; a second kernel adds the parts up.

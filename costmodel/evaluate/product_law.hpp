@@ -15,9 +15,10 @@ struct ProductTime {
 };
 
 /// `bytes` is what the operands hold, read and written once; `element_bytes` of A and B, which are read again when a
-/// wave needs more of them than L2 holds. Needs rates.tiles > 0.
+/// wave needs more of them than L2 holds; `per_flop` scales the time of arithmetic, for a precision other than that of
+/// the rates. Needs rates.tiles > 0.
 ProductTime product_time(const DeviceRates& rates, std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t batch,
-                         double bytes, double element_bytes);
+                         double bytes, double element_bytes, double per_flop = 1);
 
 /// Two parts of a kernel that run side by side; a share of the shorter one shows.
 double side_by_side(double compute_s, double memory_s);

@@ -46,8 +46,7 @@ class ProgramCost {
       const bool backward = backward_program || item.group->phase == Phase::backward;
       double longest = -1;
       for (; k < program_.kernels.size() && program_.kernels[k].group == g; ++k)
-        add(program_.kernels[k], backward, item, longest, cost.seconds);
-      cost.kernels += item.kernels;
+        add(program_.kernels[k], backward, item, longest, cost);
     }
     const double ring = traffic_.exposed_ring(), tensor = traffic_.exposed_tensor();
     spread_ring(ring, &all.groups[first], all.group_count - first);
@@ -58,7 +57,7 @@ class ProgramCost {
   }
 
  private:
-  void add(const Kernel& kernel, bool backward, GroupItem& item, double& longest, StageSeconds& seconds) {
+  void add(const Kernel& kernel, bool backward, GroupItem& item, double& longest, SegmentCost& cost) {
     if (is_collective(kernel.contract)) {
       item.seconds += traffic_.add(kernel, program_, sizes_, values_);
       item.bound = Bound::communication;
@@ -69,14 +68,16 @@ class ProgramCost {
     item.read_bytes += static_cast<double>(c.read_bytes);
     item.written_bytes += static_cast<double>(c.written_bytes);
     item.seconds += c.seconds;
-    ++item.kernels;
+    const double launch = kernel.joined ? 0 : 1;
+    item.kernels += kernel.joined ? 0 : 1;
     if (c.seconds > longest) longest = c.seconds, item.bound = c.bound;
     if (kernel.contract == Contract::flash || kernel.contract == Contract::flash_backward)
       traffic_.hide_ring_behind(c.seconds);
-    const bool weight = kernel.contract == Contract::product_weight;
-    (!backward ? seconds.forward
-     : weight  ? seconds.backward_weight
-               : seconds.backward_input) += c.seconds + sizes_.rates.gap_s;
+    double StageSeconds::*pass = !backward                                     ? &StageSeconds::forward
+                                 : kernel.contract == Contract::product_weight ? &StageSeconds::backward_weight
+                                                                               : &StageSeconds::backward_input;
+    cost.seconds.*pass += c.seconds + launch * sizes_.rates.gap_s;
+    cost.launches.*pass += launch * sizes_.rates.host_s;
   }
 
   /// The ring's groups share what is exposed in proportion to what they send.

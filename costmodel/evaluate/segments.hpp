@@ -31,7 +31,7 @@ struct SegmentCost {
   std::int64_t parameters = 0, trained = 0;  ///< on this rank; of a tied head none
   std::int64_t tied = 0, tied_trained = 0;   ///< the copy that a head needs on another stage than its table
   std::int64_t whole_parameters = 0, whole_trained = 0, whole_embedding = 0;  ///< of the model
-  std::int64_t kernels = 0;                                                   ///< launches
+  StageSeconds launches;                                                      ///< of kernels by the host
   std::int64_t saved_bytes = 0;                                               ///< exact, without alignment
   double forward_flop = 0, backward_flop = 0;                                 ///< of the model, all its ranks
   StageSeconds seconds;  ///< with launches and exposed communication

@@ -71,6 +71,9 @@ Serving serving_of(const Scenario& scenario, Details& prefill) {
   // The prefill's own logits give the first token.
   s.request = s.prefill + s.decode_step * static_cast<double>(std::max<std::int64_t>(0, i.new_tokens - 1));
   s.throughput = Tokens(i.batch) / s.decode_step;
+  // While a request makes its tokens, each of the others is replaced once and its prompt read.
+  const double others = 1 - 1 / static_cast<double>(i.batch);
+  s.served_token = s.decode_step + s.prefill * (others / static_cast<double>(std::max<std::int64_t>(1, i.new_tokens)));
   s.kv_cache_bytes_per_token = cache_bytes(scenario, 1);
   s.kv_cache = cache_bytes(scenario, full_length(i)) * i.batch;
   s.total = with_cache(scenario, s.prefill_totals, s.decode_totals);

@@ -10,6 +10,7 @@ struct Serving {
   Totals prefill_totals, decode_totals;
   Seconds prefill{0};                 ///< TTFT without queueing and sampling
   Seconds decode_step{0};             ///< TPOT, halfway through the generated tokens
+  Seconds served_token{0};            ///< TPOT when a new request takes the place of each that ends
   Seconds request{0};                 ///< prefill and all generated tokens
   TokensPerSecond throughput{0};      ///< of decoding
   Bytes kv_cache_bytes_per_token{0};  ///< per device, (12.1) with B = S = 1: 2 p L max(G/T, 1) H

@@ -152,8 +152,9 @@ Sizes sizes_of(const Scenario& scenario, Work work, std::int64_t context) {
   s.product_dtype = training ? compute_dtype(p) : scenario.inference.precision;
   const auto width = [&](Width w_, std::int8_t half) { s.half_bytes[static_cast<int>(w_)] = half; };
   const std::int8_t wide = s.product_dtype == Dtype::fp64 ? 16 : k4;
-  const std::int8_t narrow =
-      training ? (is_mixed(p) ? k2 : wide) : static_cast<std::int8_t>(half_bytes(s.product_dtype));
+  const std::int8_t narrow = training ? (is_mixed(p) ? k2 : wide)
+                                      : std::max<std::int8_t>(static_cast<std::int8_t>(half_bytes(s.product_dtype)),
+                                                              k2);  // fp8: operands of products only
   const std::int8_t stream = training && is_autocast(p) ? k4 : narrow;
   s.state = state_widths(training ? p : Precision::fp32, t.optimizer);
   if (!training) s.state = {narrow, 0, 0, 0, 0};
@@ -173,6 +174,8 @@ Sizes sizes_of(const Scenario& scenario, Work work, std::int64_t context) {
   const FlopPerSecond rate = d.rate(s.product_dtype);
   s.seconds_per_flop = rate.value() > 0 ? 1 / rate.value() : 0;
   s.rates = device_rates(d, w, s.product_dtype, m.head_size);
+  if (training && p == Precision::fp8_mixed)
+    s.rates.block_time_per_flop = time_per_flop(d, Dtype::fp8, s.product_dtype);
   s.flash_query_tile = w.flash_query_tile;
   assert((d.products.empty() || d.rates) && "a device with measured points needs index_measurements");
   s.calibrated = d.rates.get();

@@ -65,6 +65,9 @@ Choices choices_of(const Scenario& scenario, Work work) {
   c.store_dropout_masks = w.store_dropout_masks;
   c.save_norm_statistics = w.save_norm_statistics;
   c.recompute_segment = w.recompute_segment;
+  c.fuse_qkv = w.fuse_qkv;
+  c.fuse_gate_up = w.fuse_gate_up;
+  c.fuse_rope_cache = w.fuse_rope_cache;
   return c;
 }
 

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <span>
 
+#include "costmodel/lower/join.hpp"
 #include "costmodel/lower/rules.hpp"
 
 namespace dtcalc {
@@ -377,6 +378,7 @@ Structure make_structure(const Choices& choices) {
   ExtentTable extents(structure.extents);
   structure.prologue = lower_segment(graph.prologue, choices, false, extents);
   for (const Segment& block : graph.blocks) structure.blocks.push_back(lower_segment(block, choices, false, extents));
+  for (LoweredSegment& block : structure.blocks) join_launches(block, choices);
   structure.epilogue = lower_segment(graph.epilogue, choices, true, extents);
   find_boundaries(structure);
   return structure;

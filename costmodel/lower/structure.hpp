@@ -33,6 +33,8 @@ struct Kernel {
   bool replay = false;        ///< recomputation of a forward kernel
   bool masks_scores = false;  ///< softmax kernels: scale, mask and dropout happen here too
   bool drops = false;         ///< dropout happens here
+  bool joined = false;        ///< part of an earlier kernel of the same launch (join.hpp): costs no start of its own
+  bool block_weight = false;  ///< a product with a weight of a block: runs in fp8 where the precision says so
   std::array<TensorId, 10> operands{kNone, kNone, kNone, kNone, kNone, kNone, kNone, kNone, kNone, kNone};
   ExtentId m = 0, n = 0, k = 0, batch = 0;  ///< of a product
   ExtentId flop = 0;                        ///< executed FLOPs (values[0] is 0 for none)

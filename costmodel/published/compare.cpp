@@ -28,7 +28,7 @@ std::string first_of(const std::vector<Error>& errors) {
 std::vector<std::pair<std::string, double>> parts_of(const ordered_json& estimate) {
   std::map<std::string, double> seconds;
   for (const ordered_json& row : estimate.value("operators", ordered_json::array()))
-    if (row.at("kernels").get<std::int64_t>() > 0)  // collectives inside a block count by axis below
+    if (row.at("bound") != "communication")  // collectives inside a block count by axis below
       seconds[row.at("name").get<std::string>()] += row.at("time_s").get<double>();
   if (const double bubble = estimate.at("time").value("bubble_s", 0.0); bubble > 0) seconds["bubble"] = bubble;
   const ordered_json communication = estimate.value("communication", ordered_json::object());

@@ -132,7 +132,7 @@ Result<double> predict(Figure figure, FlopConvention convention, const Scenario&
     case Figure::time_to_first:
       return number(estimate, "/inference/prefill_s");
     case Figure::time_per_output:
-      return number(estimate, "/inference/decode_step_s");
+      return number(estimate, "/inference/served_token_s");
     case Figure::latency:
       return latency_of_batch(scenario, estimate);
     case Figure::output_tokens: {

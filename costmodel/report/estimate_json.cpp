@@ -106,6 +106,7 @@ ordered_json inference_json(const Estimate& e) {
   ordered_json inference;
   put(inference, "prefill_s", s.prefill.value());
   put(inference, "decode_step_s", s.decode_step.value());
+  put(inference, "served_token_s", s.served_token.value());
   put(inference, "request_s", s.request.value());
   put(inference, "tokens_per_s", s.throughput.value());
   inference["kv_cache_bytes_per_token"] = s.kv_cache_bytes_per_token.value();

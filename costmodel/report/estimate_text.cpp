@@ -175,6 +175,8 @@ std::string inference(const Estimate& e, const Paint& paint) {
   result += fmt::format("  {} x ({} prompt + {} new) tokens take {}", i.batch, i.prompt_tokens, i.new_tokens,
                         print(s.request));
   if (i.tensor > 1) result += fmt::format("; tensor {}", i.tensor);
+  if (i.batch > 1)
+    result += fmt::format("\n  {} a token when a new request takes the place of each that ends", print(s.served_token));
   result += fmt::format("\n  prefill {}, decode {}\n", print(FlopPerByte(s.prefill_intensity)),
                         print(FlopPerByte(s.decode_intensity)));
   result += fmt::format("  key-value cache {} per token, {} in all; {} of {}", print(s.kv_cache_bytes_per_token),

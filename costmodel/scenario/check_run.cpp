@@ -11,7 +11,8 @@ namespace {
 std::string supported_precisions(const Device& device) {
   std::vector<std::string> words;
   for (std::size_t i = 0; i < EnumNames<Precision>::list.size(); ++i)
-    if (device.rate(compute_dtype(static_cast<Precision>(i))).value() > 0)
+    if (const auto p = static_cast<Precision>(i);
+        device.rate(compute_dtype(p)).value() > 0 && (p != Precision::fp8_mixed || device.rate(Dtype::fp8).value() > 0))
       words.emplace_back(EnumNames<Precision>::list[i]);
   return listed(words);
 }
@@ -109,6 +110,11 @@ void training(Checks& checks, const Scenario& s) {
                  fmt::format("needs {} arithmetic, which {} does not have", name_of(compute_dtype(t.precision)),
                              s.hardware.id.empty() ? "the device" : s.hardware.id),
                  "use " + supported_precisions(s.hardware));
+  checks.require(
+      t.precision != Precision::fp8_mixed || s.hardware.rate(Dtype::fp8).value() > 0,
+      {"/training/precision", "/hardware"}, "\"fp8_mixed\"",
+      fmt::format("needs fp8 arithmetic, which {} does not have", s.hardware.id.empty() ? "the device" : s.hardware.id),
+      "use " + supported_precisions(s.hardware));
   checks.require(t.global_batch % t.micro_batch == 0, {"/training/micro_batch", "/training/global_batch"},
                  text(t.micro_batch), fmt::format("does not divide the global batch ({})", t.global_batch),
                  "use " + divisors(t.global_batch));

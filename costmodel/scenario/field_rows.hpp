@@ -17,6 +17,7 @@ inline constexpr double max_stages = kMaxStages;
 inline constexpr double max_seconds = 1;  // of one launch
 
 constexpr Range positive(double maximum) { return {1, maximum, false, false}; }
+constexpr Range time_factor{0.1, 10, false, false};
 constexpr Range count(double maximum) { return {0, maximum, false, false}; }
 constexpr Range above_zero(double maximum) { return {0, maximum, true, false}; }
 inline constexpr Range fraction{0, 1, false, true};

@@ -23,6 +23,10 @@ std::vector<Field> software() {
                                          "Scale, mask, softmax and dropout of naive attention are one kernel."),
       in<&S::software, &W::fuse_gated_activation>("/software/fuse_gated_activation",
                                                   "Activation and gate product are one kernel."),
+      in<&S::software, &W::fuse_qkv>("/software/fuse_qkv", "Query, key and value are one matrix product."),
+      in<&S::software, &W::fuse_gate_up>("/software/fuse_gate_up", "Gate and up are one matrix product."),
+      in<&S::software, &W::fuse_rope_cache>(
+          "/software/fuse_rope_cache", "Rotary embedding of queries and keys and the cache's append are one kernel."),
       in<&S::software, &W::fuse_loss>("/software/fuse_loss",
                                       "Loss and its gradient are computed in place over the logits."),
       in<&S::software, &W::fuse_output_dropout>("/software/fuse_output_dropout",
@@ -52,12 +56,26 @@ std::vector<Field> software() {
       in<&S::software, &W::overlap_parameter_gather>(
           "/software/overlap_parameter_gather",
           "Whether ZeRO's sharded parameters are gathered while other layers compute."),
+      in<&S::software, &W::direct_all_reduce>("/software/direct_all_reduce",
+                                              "All-reduces inside a node may read the other ranks' memory in one "
+                                              "kernel, without the library's ring or tree."),
       in<&S::software, &W::alignment_bytes>("/software/alignment_bytes", positive(1 << 21),
                                             "Every buffer starts at a multiple of it; rounds memory up.", "", "bytes"),
       in<&S::software, &W::launch_overhead>("/software/launch_overhead_s", count(max_seconds),
                                             "Host cost per kernel that this stack adds to the device's own."),
       in<&S::software, &W::cuda_graphs>("/software/cuda_graphs",
                                         "The step is replayed as a graph: the host costs nothing per kernel."),
+      in<&S::software, &W::stack>(
+          "/software/stack", "Stack that the profile is a mode of: modes share the fitted constants. Empty: its id."),
+      in<&S::software, &W::compute_time_factor>(
+          "/software/compute_time_factor", time_factor,
+          "Fitted: time of matrix products and fused attention over that at the achievable rate."),
+      in<&S::software, &W::memory_time_factor>("/software/memory_time_factor", time_factor,
+                                               "Fitted: time per byte of memory over that at the achievable rate."),
+      in<&S::software, &W::communication_time_factor>("/software/communication_time_factor", time_factor,
+                                                      "Fitted: time of collectives over that of the cluster's rates."),
+      in<&S::software, &W::fitted_on>("/software/fitted_on",
+                                      "Published families whose rows the fitted constants come from."),
   };
 }
 

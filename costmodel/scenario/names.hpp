@@ -74,16 +74,17 @@ struct EnumNames<QkNorm> {
 };
 template <>
 struct EnumNames<Precision> {
-  static constexpr auto last = Precision::fp64;
-  static constexpr std::array<std::string_view, 9> list{"fp32",
-                                                        "tf32",
-                                                        "bf16_mixed",
-                                                        "fp16_mixed",
-                                                        "bf16_mixed_low_gradients",
-                                                        "fp16_mixed_low_gradients",
-                                                        "bf16_autocast",
-                                                        "fp16_autocast",
-                                                        "fp64"};
+  static constexpr auto last = Precision::fp8_mixed;
+  static constexpr std::array<std::string_view, 10> list{"fp32",
+                                                         "tf32",
+                                                         "bf16_mixed",
+                                                         "fp16_mixed",
+                                                         "bf16_mixed_low_gradients",
+                                                         "fp16_mixed_low_gradients",
+                                                         "bf16_autocast",
+                                                         "fp16_autocast",
+                                                         "fp64",
+                                                         "fp8_mixed"};
 };
 template <>
 struct EnumNames<Recompute> {
@@ -108,7 +109,7 @@ struct EnumNames<ContextSharding> {
 template <>
 struct EnumNames<FlashKernel> {
   static constexpr auto last = FlashKernel::cudnn;
-  static constexpr std::array<std::string_view, 4> list{"flash_1", "flash_2", "flash_3", "cudnn"};
+  static constexpr std::array<std::string_view, 5> list{"flash_1", "triton", "flash_2", "flash_3", "cudnn"};
 };
 template <>
 struct EnumNames<GpuArchitecture> {
@@ -156,6 +157,7 @@ constexpr Dtype compute_dtype(Precision precision) {
     case Precision::bf16_mixed:
     case Precision::bf16_mixed_low_gradients:
     case Precision::bf16_autocast:
+    case Precision::fp8_mixed:  // attention and the head; `check` asks for fp8 beside it
       return Dtype::bf16;
     case Precision::fp16_mixed:
     case Precision::fp16_mixed_low_gradients:

@@ -224,8 +224,11 @@ struct Software {
   bool fuse_residual_norm = false;                     ///< residual addition and norm are one kernel
   bool fuse_softmax = false;                           ///< scale, mask, softmax and dropout are one kernel
   bool fuse_gated_activation = false;                  ///< activation and gate product are one kernel
-  bool fuse_loss = false;                              ///< loss and its gradient in place over the logits
-  bool fuse_output_dropout = false;                    ///< dropout of a projection's output is applied with its bias
+  bool fuse_qkv = false;                               ///< query, key and value are one product
+  bool fuse_gate_up = false;                           ///< gate and up are one product
+  bool fuse_rope_cache = false;      ///< rotary embedding and cache append of all heads are one kernel
+  bool fuse_loss = false;            ///< loss and its gradient in place over the logits
+  bool fuse_output_dropout = false;  ///< dropout of a projection's output is applied with its bias
   bool fuse_optimizer = true;        ///< one pass over all parameters rather than one kernel per tensor and operation
   bool in_place = false;             ///< an elementwise kernel writes over an input that nothing else needs
   bool store_dropout_masks = true;   ///< one byte per element; otherwise regenerated from the counter-based generator
@@ -237,9 +240,16 @@ struct Software {
   bool flash_skips_masked_tiles = true;
   bool overlap_gradient_reduction = false;  ///< gradients are reduced over data ranks during the backward pass
   bool overlap_parameter_gather = false;    ///< ZeRO's parameters are gathered while other layers compute
-  std::int64_t alignment_bytes = 1;         ///< every buffer starts at a multiple of it
-  Seconds launch_overhead{0};               ///< host cost of a kernel that this stack adds to the device's own
-  bool cuda_graphs = false;                 ///< a step is replayed as a graph: the host costs nothing per kernel
+  bool direct_all_reduce = false;    ///< small all-reduces inside a node read the other ranks' memory in one kernel
+  std::int64_t alignment_bytes = 1;  ///< every buffer starts at a multiple of it
+  Seconds launch_overhead{0};        ///< host cost of a kernel that this stack adds to the device's own
+  bool cuda_graphs = false;          ///< a step is replayed as a graph: the host costs nothing per kernel
+  // Fitted to whole steps of published rows, with `launch_overhead` at most three per profile (docs/accuracy.md).
+  double compute_time_factor = 1;        ///< matrix products and fused attention, against the device's achievable rate
+  double memory_time_factor = 1;         ///< bytes of device memory, against the achievable bandwidth
+  double communication_time_factor = 1;  ///< collectives, against the cluster's achievable rates
+  std::string stack;                     ///< profiles of one stack (eager, compiled) share constants; empty: the id
+  std::string fitted_on;                 ///< the published families, separated by spaces; empty: nothing is fitted
 };
 
 struct Scenario {

@@ -48,6 +48,9 @@ enum class QkNorm : std::uint8_t { none, per_head, full };
 ///   bf16/fp16_mixed_low_gradients   the same with 2-byte gradients (16: ZeRO's accounting)
 ///   bf16/fp16_autocast   fp32 weights and gradients, transient 2-byte casts of the weights (16: torch.autocast, E60)
 ///   fp64           for checks on the CPU engine only
+///   fp8_mixed      bf16_mixed whose products with the blocks' weights run in fp8 (E4M3 forward, E5M2 gradients);
+///   weights
+///                  are kept in fp8, plain and transposed, in the two bytes of bf16 (18)
 enum class Precision : std::uint8_t {
   fp32,
   tf32,
@@ -57,7 +60,8 @@ enum class Precision : std::uint8_t {
   fp16_mixed_low_gradients,
   bf16_autocast,
   fp16_autocast,
-  fp64
+  fp64,
+  fp8_mixed
 };
 enum class Recompute : std::uint8_t { none, selective, full };
 enum class AttentionKernel : std::uint8_t { automatic, naive, flash };
@@ -74,7 +78,7 @@ enum class PipelineSchedule : std::uint8_t { gpipe, one_f_one_b, interleaved, ze
 /// of 2R from either end.
 enum class ContextSharding : std::uint8_t { naive, striped, zigzag };
 /// Generations of fused attention that a stack may carry; their achieved fractions are in evaluate/attention_law.cpp.
-enum class FlashKernel : std::uint8_t { flash_1, flash_2, flash_3, cudnn };
+enum class FlashKernel : std::uint8_t { flash_1, triton, flash_2, flash_3, cudnn };
 /// GPU generations whose tiles of matrix products are known (evaluate/product_law.cpp); `other` has the plain roofline.
 enum class GpuArchitecture : std::uint8_t { other, volta, ampere, ada, hopper, blackwell };
 /// Where a figure of a hardware profile comes from.

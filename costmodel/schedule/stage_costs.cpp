@@ -103,8 +103,14 @@ StagedStep stage_costs(const Scenario& scenario) {
     const Bytes live = sizes.layout.pipeline > 1 ? item.slot : item.slot * item.live;
     const std::int64_t most_live = sizes.layout.pipeline > 1 ? item.live : 1;
     for (std::int64_t c = 0; c < count; ++c) {
-      step.costs.chunks.push_back(chunks.cost(item.shape, c == 0, c == count - 1, count));
-      step.costs.chunks.back().live = live;
+      ChunkCost cost = chunks.cost(item.shape, c == 0, c == count - 1, count);
+      const StageSeconds& stretch = item.host_stretch;
+      cost.forward = cost.forward * stretch.forward;
+      cost.backward_input = cost.backward_input * stretch.backward_input;
+      cost.recompute = cost.recompute * stretch.backward_input;
+      cost.backward_weight = cost.backward_weight * stretch.backward_weight;
+      cost.live = live;
+      step.costs.chunks.push_back(cost);
     }
     StageCost stage;
     stage.send_activation = stage.send_gradient = transfer(sizes);

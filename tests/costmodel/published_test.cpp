@@ -167,11 +167,12 @@ TEST_CASE("latency is a prefill and a decode step for each further token") {
                                            {"inference", {{"batch", 3}, {"prompt_tokens", 10}, {"new_tokens", 5}}}},
                                           folders)
                                 .value();
-  const nlohmann::ordered_json estimate = {{"inference", {{"prefill_s", 1.0}, {"decode_step_s", 0.25}}}};
+  const nlohmann::ordered_json estimate = {
+      {"inference", {{"prefill_s", 1.0}, {"decode_step_s", 0.25}, {"served_token_s", 0.5}}}};
   CHECK(*predict(Figure::latency, FlopConvention::none, scenario, estimate) == 2.0);
   CHECK(*predict(Figure::output_tokens, FlopConvention::none, scenario, estimate) == 7.5);
   CHECK(*predict(Figure::time_to_first, FlopConvention::none, scenario, estimate) == 1.0);
-  CHECK(*predict(Figure::time_per_output, FlopConvention::none, scenario, estimate) == 0.25);
+  CHECK(*predict(Figure::time_per_output, FlopConvention::none, scenario, estimate) == 0.5);
 }
 
 TEST_CASE("mean absolute error, bias and worst row are those of the rows") {
