@@ -2,6 +2,8 @@
 // by `estimate`, by the planner of serving and by whoever needs TTFT, TPOT and what fits.
 #pragma once
 
+#include <optional>
+
 #include "costmodel/evaluate/evaluate.hpp"
 
 namespace dtcalc {
@@ -39,5 +41,15 @@ Bytes serving_bytes(const Scenario& scenario);
 
 /// The most sequences that fit, 0 if not even one does. `scenario.inference.batch` does not matter.
 std::int64_t largest_batch(Scenario scenario);
+
+/// What bounds a replica: memory below, the change from memory to arithmetic above.
+struct ServingLimits {
+  std::optional<std::int64_t> smallest_tensor;      ///< devices whose memory suffices for the batch; none up to 64
+  std::optional<std::int64_t> closed_tensor;        ///< (14.1): weights and cache alone, any integer
+  std::optional<std::int64_t> compute_bound_batch;  ///< from which on a decode step's products with the blocks' weights
+                                                    ///< have the device's ridge intensity; none up to 2^20
+  double closed_batch = 0;                          ///< the same of the weights alone: p ridge / 2
+};
+ServingLimits serving_limits(const Scenario& scenario);
 
 }  // namespace dtcalc

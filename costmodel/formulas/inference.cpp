@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "costmodel/formulas/communication.hpp"
 #include "costmodel/formulas/exact.hpp"
@@ -75,6 +76,22 @@ double decode_bytes(const Architecture& m, std::int64_t B, std::int64_t ctx, std
 
 double tp_decode_comm_bytes(const Architecture& m, std::int64_t B, std::int64_t S, std::int64_t p, std::int64_t T) {
   return 2 * real(m.L) * collective_bytes_sent(Collective::all_reduce, real(p * B) * real(S * m.D), T);
+}
+
+double compute_bound_batch_of_weights(double p, double ridge) { return p * ridge / 2; }
+
+double compute_bound_batch(const Architecture& m, double p, double p_act, double T, double ridge) {
+  const double D = real(m.D), q = real(m.A * m.H) / T, kv = real(m.G * m.H) / T, F = real(m.F) / T;
+  const double into_mlp = m.glu ? 2 : 1;
+  const double weights = D * (2 * q + 2 * kv + (into_mlp + 1) * F);
+  const double ends = (D + q) * 2 + (D + kv) * 2 + (D + F) * (into_mlp + 1);
+  const double left = 2 * weights - ridge * p_act * ends;
+  return left > 0 ? ridge * p * weights / left : std::numeric_limits<double>::infinity();
+}
+
+Bytes beam_cache(std::int64_t B, std::int64_t b, std::int64_t prompt, std::int64_t fresh, bool shared, std::int64_t L,
+                 std::int64_t G, std::int64_t H, std::int64_t p, std::int64_t T) {
+  return eq_12_1_kv_cache(B, (shared ? prompt : b * prompt) + b * fresh, L, G, H, p, T);
 }
 
 Latency prefill_latency(const Architecture& m, std::int64_t B, std::int64_t S, std::int64_t p, std::int64_t T,

@@ -40,6 +40,20 @@ double decode_bytes(const Architecture& model, std::int64_t B, std::int64_t ctx,
 /// Sec. 13 with E36: two all-reduces per block, 4(T-1)/T pBDLS sent per worker (S = 1 in decode).
 double tp_decode_comm_bytes(const Architecture& model, std::int64_t B, std::int64_t S, std::int64_t p, std::int64_t T);
 
+/// Text after (13.2): the batch at which products with weights of p bytes have the machine's balance (FLOP per byte),
+/// activations left out: 2B/p = ridge.
+double compute_bound_batch_of_weights(double p, double ridge);
+
+/// The same with activations of p_act bytes read and written by each product of a block, per worker: B at which
+/// 2B sum(kn) = ridge (p sum(kn) + p_act B sum(k + n)) over the block's (k, n) matrices, columns of the first and rows
+/// of the last of each pair cut T ways. Infinite when activations alone keep the intensity below. G divides into T.
+double compute_bound_batch(const Architecture& model, double p, double p_act, double T, double ridge);
+
+/// Cache of beam search per worker at full length: B sequences of b beams; the prompt is kept once per sequence
+/// (`shared`) or once per beam. (12.1) at the positions that are kept.
+Bytes beam_cache(std::int64_t B, std::int64_t b, std::int64_t prompt, std::int64_t fresh, bool shared, std::int64_t L,
+                 std::int64_t G, std::int64_t H, std::int64_t p, std::int64_t T);
+
 struct Accelerator {
   double flops;  ///< FLOP/s
   double bw;     ///< bytes/s of device memory

@@ -6,7 +6,6 @@
 
 #include "costmodel/graph/graph.hpp"
 #include "costmodel/report/phases.hpp"
-#include "costmodel/scenario/check.hpp"
 #include "costmodel/scenario/names.hpp"
 
 namespace dtcalc::report {
@@ -75,76 +74,6 @@ std::string_view peak_in_words(const Totals& totals, const Structure& structure)
   return totals.peak.backward ? "backward pass of a block" : "forward pass of a block";
 }
 
-/// One change of how the step runs, as overrides.
-struct Change {
-  AttentionKernel attention;
-  Recompute recompute;
-  Parallel parallel;
-  std::vector<std::string> set;
-};
-
-/// More recomputation and attention without S x S memory, together; or, on a cluster, another layout: a ZeRO stage, or
-/// tensor or pipeline ranks taken from the data ranks.
-std::vector<Change> changes_of(const Scenario& scenario) {
-  const Training& now = scenario.training;
-  const AttentionKernel attention_now = choices_of(scenario, Work::training).attention;
-  std::vector<Change> changes;
-  for (const AttentionKernel attention : {attention_now, AttentionKernel::flash})
-    for (const Recompute recompute : {Recompute::none, Recompute::selective, Recompute::full}) {
-      if (recompute < now.recompute) continue;
-      Change change{attention, recompute, now.parallel, {}};
-      if (attention != attention_now) change.set.push_back(fmt::format("attention={}", name_of(attention)));
-      if (recompute != now.recompute) change.set.push_back(fmt::format("training.recompute={}", name_of(recompute)));
-      changes.push_back(std::move(change));
-    }
-  const auto layout = [&](std::string_view key, std::int64_t Parallel::*member, std::int64_t value) {
-    Change change{attention_now, now.recompute, now.parallel, {fmt::format("training.parallel.{}={}", key, value)}};
-    change.parallel.*member = value;
-    changes.push_back(std::move(change));
-  };
-  const std::int64_t data = data_parallel(scenario);
-  if (data * now.parallel.context > 1)
-    for (std::int64_t zero = now.parallel.zero + 1; zero <= 3; ++zero) layout("zero", &Parallel::zero, zero);
-  for (std::int64_t ways = 2; ways <= data; ways *= 2) {
-    if (now.parallel.tensor * ways <= scenario.cluster.devices_per_node)
-      layout("tensor", &Parallel::tensor, now.parallel.tensor * ways);
-    layout("pipeline", &Parallel::pipeline, now.parallel.pipeline * ways);
-  }
-  return changes;
-}
-
-/// For each change the largest micro-batch that fits.
-std::vector<WayOut> find_ways_out(const Scenario& scenario) {
-  std::vector<WayOut> found;
-  const Training& now = scenario.training;
-  for (Change& change : changes_of(scenario)) {
-    Scenario changed = scenario;
-    changed.attention = change.attention;
-    changed.training.recompute = change.recompute;
-    changed.training.parallel = change.parallel;
-    for (std::int64_t batch = now.micro_batch; batch >= 1; --batch) {
-      if (now.global_batch % batch != 0) continue;
-      changed.training.micro_batch = batch;
-      std::vector<Error> errors;
-      check(changed, {}, errors);
-      if (!errors.empty()) continue;
-      const Totals totals = evaluate(changed, Work::training);
-      if (totals.total > scenario.hardware.memory) continue;
-      if (batch != now.micro_batch) {
-        change.set.push_back(fmt::format("training.micro_batch={}", batch));
-        change.set.push_back(fmt::format("training.global_batch={}", now.global_batch));
-      }
-      // A further change that changes nothing (selective recomputation of flash attention) is no further way.
-      const bool known = std::any_of(found.begin(), found.end(),
-                                     [&](const WayOut& w) { return w.total == totals.total && w.step == totals.step; });
-      if (!known) found.push_back({change.set, totals.total, totals.step});
-      break;
-    }
-  }
-  std::stable_sort(found.begin(), found.end(), [](const WayOut& a, const WayOut& b) { return a.step < b.step; });
-  return found;
-}
-
 }  // namespace
 
 std::string_view origin_of(const Scenario& scenario) {
@@ -155,11 +84,18 @@ Estimate estimate(const Scenario& scenario) {
   Estimate e;
   e.scenario = scenario;
   Details details, serving;
-  if (scenario.has_inference) e.serving = serving_of(scenario, serving);
+  if (scenario.has_inference) {
+    e.serving = serving_of(scenario, serving);
+    e.limits = serving_limits(scenario);
+  }
   if (scenario.has_training)
     e.totals = evaluate(e.scenario, Work::training, &details);
   else
     e.totals = e.serving->prefill_totals, details = std::move(serving);
+  if (scenario.has_training) {
+    e.maxima = memory_maxima(scenario, Work::training, e.totals);
+    e.least_batch = mixed_precision_least_batch(scenario);
+  }
   e.activations = activation_rows(details);
   e.operators = operator_rows(details);
   e.stages = std::move(details.stages);
@@ -168,7 +104,7 @@ Estimate estimate(const Scenario& scenario) {
       e.totals, cached_structure(choices_of(scenario, scenario.has_training ? Work::training : Work::prefill)));
   e.total = scenario.has_training ? e.totals.total : e.serving->total;
   e.fits = e.total <= scenario.hardware.memory;
-  if (!e.fits && scenario.has_training) e.ways_out = find_ways_out(scenario);
+  if (!e.fits && scenario.has_training) e.ways_out = ways_out(scenario, e.totals.step);
   return e;
 }
 

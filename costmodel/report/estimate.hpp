@@ -10,8 +10,12 @@
 #include <vector>
 
 #include "costmodel/evaluate/evaluate.hpp"
+#include "costmodel/evaluate/generation.hpp"
+#include "costmodel/evaluate/least_batch.hpp"
+#include "costmodel/evaluate/memory_maxima.hpp"
 #include "costmodel/evaluate/serving.hpp"
 #include "costmodel/report/table.hpp"
+#include "costmodel/report/ways_out.hpp"
 #include "costmodel/scenario/scenario.hpp"
 
 namespace dtcalc::report {
@@ -36,13 +40,6 @@ struct ActivationRow {
   std::int64_t layers = 0;
 };
 
-/// Changes of the scenario that together make it fit.
-struct WayOut {
-  std::vector<std::string> set;  ///< `training.recompute=full`, `training.micro_batch=4`
-  Bytes total{0};
-  Seconds step{0};
-};
-
 struct Estimate {
   Scenario scenario;
   Totals totals;  ///< of the training step; of the prefill with the cache's scratch when the scenario has no training
@@ -51,10 +48,15 @@ struct Estimate {
   std::vector<StageItem> stages;  ///< of the pipeline
   std::int64_t chunks = 1;        ///< virtual stages
   std::optional<Serving> serving;
-  Bytes total{0};  ///< compared with the capacity
+  std::optional<ServingLimits> limits;     ///< with `serving`
+  std::optional<BeamSearch> beam_search;   ///< when it was asked for
+  std::optional<Speculative> speculative;  ///< when it was asked for
+  Bytes total{0};                          ///< compared with the capacity
   bool fits = true;
-  std::vector<WayOut> ways_out;  ///< by step time; only when it does not fit
-  std::string_view peak;         ///< where memory peaks, in words
+  std::optional<MemoryMaxima> maxima;     ///< with training
+  std::optional<LeastBatch> least_batch;  ///< with training
+  std::vector<WayOut> ways_out;           ///< by step time; only when it does not fit
+  std::string_view peak;                  ///< where memory peaks, in words
 };
 
 /// Evaluates the scenario; looks for ways out when it does not fit.

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "costmodel/report/estimate.hpp"
+#include "costmodel/report/generation.hpp"
 #include "costmodel/scenario/fields.hpp"
 
 namespace dtcalc::report {
@@ -36,6 +37,14 @@ ordered_json memory_json(const Totals& totals, Bytes kv_cache, Bytes capacity) {
 ordered_json training_memory_json(const Estimate& e) {
   ordered_json memory = memory_json(e.totals, Bytes(0), e.scenario.hardware.memory);
   memory["peak"] = e.peak;
+  memory["peak_kernel"] = text(e.maxima->kernel);
+  memory["maxima"] = {{"parameters_bytes", e.maxima->parameters.value()},
+                      {"gradients_bytes", e.maxima->gradients.value()},
+                      {"optimizer_bytes", e.maxima->optimizer.value()},
+                      {"activations_bytes", e.maxima->activations.value()},
+                      {"logits_bytes", e.maxima->logits.value()}};
+  if (e.least_batch->micro_batch) memory["mixed_precision_least_batch"] = *e.least_batch->micro_batch;
+  memory["mixed_precision_least_batch_closed_form"] = e.least_batch->closed;
   memory["saved_bytes"] = e.totals.saved_bytes.value();
   memory["activations"] = ordered_json::array();
   for (const ActivationRow& row : e.activations)
@@ -117,6 +126,7 @@ ordered_json inference_json(const Estimate& e) {
   put(inference, "decode_flop", s.decode_totals.model_flop.value());
   put(inference, "prefill_flop", s.prefill_totals.model_flop.value());
   inference["memory"] = serving_memory_json(e);
+  put_generation(inference, e);
   inference["origin"] = origin_of(e.scenario);
   return inference;
 }
@@ -187,8 +197,10 @@ ordered_json to_json(const Estimate& e, bool operators) {
   if (!e.ways_out.empty()) {
     document["ways_out"] = ordered_json::array();
     for (const WayOut& way : e.ways_out)
-      document["ways_out"].push_back(
-          {{"set", way.set}, {"total_bytes", way.total.value()}, {"step_s", way.step.value()}});
+      document["ways_out"].push_back({{"set", way.set},
+                                      {"total_bytes", way.total.value()},
+                                      {"step_s", way.step.value()},
+                                      {"step_ratio", way.step_ratio}});
   }
   if (operators) document["operators"] = operators_json(e);
   return document;

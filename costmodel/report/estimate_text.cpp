@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "costmodel/report/estimate.hpp"
+#include "costmodel/report/generation.hpp"
 #include "costmodel/scenario/names.hpp"
 #include "costmodel/units_text.hpp"
 
@@ -114,8 +115,16 @@ std::string memory(const Estimate& e, const Paint& paint) {
   add("workspace", t.workspace_bytes);
   result += shares(parts) + fmt::format("  the peak is in the {}", e.peak);
   if (e.stages.size() > 1) result += fmt::format(" on stage {} of {}", t.peak.stage, e.stages.size());
+  if (e.maxima) result += fmt::format(", at {}", text(e.maxima->kernel));
   if (t.saved_bytes != Bytes(0)) result += fmt::format("; {} are saved for the backward pass", print(t.saved_bytes));
-  return result + "\n";
+  result += "\n";
+  if (e.maxima && e.maxima->logits > t.logits_bytes)
+    result += fmt::format("  at other instants the logits take up to {}\n", print(e.maxima->logits));
+  if (!e.least_batch) return result;
+  result += e.least_batch->micro_batch ? fmt::format("  mixed precision needs less than fp32 from micro-batch {} on",
+                                                     *e.least_batch->micro_batch)
+                                       : std::string("  mixed precision never needs less than fp32");
+  return result + fmt::format("; B_min of (3.9): {:.3g}\n", e.least_batch->closed);
 }
 
 std::string ways_out(const Estimate& e, const Paint& paint) {
@@ -123,12 +132,14 @@ std::string ways_out(const Estimate& e, const Paint& paint) {
   if (e.ways_out.empty()) {
     const Bytes state = e.totals.parameters_bytes + e.totals.gradients_bytes + e.totals.optimizer_bytes;
     return fmt::format(
-        "  no recomputation or smaller micro-batch makes it fit: weights, gradients, optimizer take {}\n",
+        "  no recomputation, micro-batch or layout of these devices makes it fit: weights, gradients, optimizer take "
+        "{}\n",
         print(state));
   }
-  Table table{{{"change"}, {"memory", Align::right}, {"step", Align::right}}, {}};
+  Table table{{{"change"}, {"memory", Align::right}, {"step", Align::right}, {"", Align::right}}, {}};
   for (const WayOut& way : e.ways_out)
-    table.rows.push_back({fmt::format("--set {}", fmt::join(way.set, " --set ")), print(way.total), print(way.step)});
+    table.rows.push_back({fmt::format("--set {}", fmt::join(way.set, " --set ")), print(way.total), print(way.step),
+                          fmt::format("{:+.1f} %", 100 * (way.step_ratio - 1))});
   return fmt::format("\n{}\n", paint.bold("Ways out")) + text(table, 2);
 }
 
@@ -181,8 +192,9 @@ std::string inference(const Estimate& e, const Paint& paint) {
                         print(FlopPerByte(s.decode_intensity)));
   result += fmt::format("  key-value cache {} per token, {} in all; {} of {}", print(s.kv_cache_bytes_per_token),
                         print(s.kv_cache), print(s.total), print(capacity));
-  return result + (s.max_batch > 0 ? fmt::format("; the largest batch that fits is {}\n", s.max_batch)
-                                   : "; not even one sequence fits\n");
+  result += s.max_batch > 0 ? fmt::format("; the largest batch that fits is {}\n", s.max_batch)
+                            : std::string("; not even one sequence fits\n");
+  return result + limits_text(e);
 }
 
 std::string operators(const Estimate& e, const Paint& paint) {
@@ -233,7 +245,7 @@ std::string to_text(const Estimate& e, bool with_operators, const TextOptions& o
   const Paint paint{options.colour};
   std::string result = heading(e, paint) + parameters(e, paint) + memory(e, paint) + ways_out(e, paint);
   if (e.scenario.has_training) result += flops(e, paint) + time(e, paint);
-  result += inference(e, paint);
+  result += inference(e, paint) + generation_text(e, options);
   if (with_operators) result += operators(e, paint);
   return result + conventions(e, options.columns);
 }

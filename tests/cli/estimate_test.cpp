@@ -290,3 +290,29 @@ TEST_CASE("on all devices, one without the precision gives its reason and one th
       {"estimate", "--model", "gpt3-175b", "--hardware", "all", "--require-fit", "--set", "training.micro_batch=1"});
   CHECK(none.exit_code == 1);
 }
+
+TEST_CASE("estimate says what beam search and speculative decoding cost", "[cli]") {
+  const std::vector<std::string> served{"estimate",  "--model",  "llama2-70b", "--hardware",        "h100",
+                                        "--cluster", "dgx-h100", "--set",      "inference.tensor=4"};
+  const auto with = [&](std::initializer_list<std::string> more) {
+    std::vector<std::string> arguments = served;
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  };
+  const json e = dtcalc_json(with({"--beams", "4", "--draft", "llama2-7b", "--acceptance", "0.8"}));
+  const json& i = e["inference"];
+  CHECK(i["beam_search"]["copied_kv_cache_bytes"] == 4 * i["memory"]["kv_cache_bytes"].get<std::int64_t>());
+  CHECK(i["speculative"]["target_step_s"] == i["decode_step_s"]);
+  CHECK(i["speculative"]["rows"].size() == 17);
+  CHECK(i["limits"]["smallest_tensor"] == 2);
+  check_documented(e);
+  const ProcessResult text = run_dtcalc(with({"--beams", "4", "--draft", "llama2-7b", "--acceptance", "0.8"}));
+  for (const char* words : {"Beam search  4 beams", "Speculative decoding", "best with ", "fits from tensor 2 on"})
+    CHECK_THAT(text.output, Catch::Matchers::ContainsSubstring(words));
+  require_failure(with({"--draft", "llama2-7b"}), 2, {"--acceptance", "is missing"});
+  require_failure(with({"--draft", "llama2-7b", "--acceptance", "1.5"}), 2, {"--acceptance: 1.5", "above 1"});
+  require_failure(with({"--draft", "lama2-7b", "--acceptance", "0.5"}), 2, {"lama2-7b"});
+  require_failure(with({"--draft", "gpt2-124m", "--acceptance", "0.5", "--set", "inference.prompt_tokens=2000"}), 2,
+                  {"--draft", "position table"});
+  require_failure(on_gpt2("estimate", {"--beams", "4"}), 2, {"--beams", "inference"});
+}
