@@ -1,6 +1,9 @@
 // The registry of closed forms: each row's text says what its function computes; and the expression parser it is read
 // with.
 #include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <random>
 #include <set>
 #include <string>
@@ -88,22 +91,47 @@ TEST_CASE("the equations that explain needs are there", "[formulas]") {
   CHECK_FALSE(find_formulas(equation).empty());
 }
 
-TEST_CASE("each equation of training time, scaling and batch size has a function, or a reason to have none",
-          "[formulas]") {
+TEST_CASE("each equation of the notes, (1.1) to (F.3), has a function or a reason to have none", "[formulas]") {
+  // How many equations each chapter and appendix of the notes numbers; chapters 8 and 10 and appendices B and C have
+  // none.
+  struct Chapter {
+    const char* name;
+    int equations;
+  };
+  static constexpr Chapter chapters[] = {{"1", 12}, {"2", 11}, {"3", 16}, {"4", 3},  {"5", 4},  {"6", 2},
+                                         {"7", 15}, {"9", 2},  {"11", 2}, {"12", 1}, {"13", 2}, {"14", 1},
+                                         {"A", 4},  {"D", 3},  {"E", 9},  {"F", 3}};
   const std::vector<Equation> all = equations();
   std::size_t last = 0;
-  for (const char* number : {"5.1",  "5.2", "5.3", "5.4", "6.1", "6.1 text", "6.2", "6.2 text", "footnote 38", "7.6",
-                             "12.1", "E.1", "E.2", "E.3", "E.4", "E.5",      "E.6", "E.7",      "E.8",         "E.9"}) {
-    CAPTURE(number);
-    std::size_t at = 0;
-    while (at < all.size() && all[at].number != number) ++at;
-    REQUIRE(at < all.size());
-    CHECK(at >= last);  // in the notes' order
-    last = at;
-    CHECK((!all[at].functions.empty() || all[at].remark.substr(0, 16) == "derivation only:"));
-  }
-  std::set<std::string> numbers;
-  for (const Equation& e : all) CHECK(numbers.insert(e.number).second);
+  int counted = 0;
+  for (const Chapter& chapter : chapters)
+    for (int i = 1; i <= chapter.equations; ++i, ++counted) {
+      const std::string number = std::string(chapter.name) + "." + std::to_string(i);
+      CAPTURE(number);
+      std::size_t at = 0;
+      while (at < all.size() && all[at].number != number) ++at;
+      REQUIRE(at < all.size());
+      CHECK(at >= last);  // in the notes' order
+      last = at;
+      CHECK((!all[at].functions.empty() || all[at].remark.substr(0, 16) == "derivation only:"));
+    }
+  CHECK(counted == 90);
+}
+
+TEST_CASE("every function that stands for an equation is declared in a header", "[formulas]") {
+  std::string headers;
+  for (const char* folder : {"costmodel", "engine"})
+    for (const auto& entry :
+         std::filesystem::recursive_directory_iterator(std::filesystem::path(DTCALC_SOURCE_DIR) / folder))
+      if (entry.path().extension() == ".hpp") {
+        std::ifstream file(entry.path());
+        headers.append(std::istreambuf_iterator<char>(file), {});
+      }
+  for (const Equation& equation : equations())
+    for (const std::string& function : equation.functions) {
+      CAPTURE(equation.number, function);
+      CHECK(headers.find(" " + function + "(") != std::string::npos);
+    }
 }
 
 TEST_CASE("formulas are found by id and by any of their equations", "[formulas]") {
