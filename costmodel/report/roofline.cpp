@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "costmodel/formulas/occupancy.hpp"
 #include "costmodel/report/phases.hpp"
 #include "costmodel/units_text.hpp"
 
@@ -46,6 +47,23 @@ RooflineOf roofline_of(const Scenario& scenario, Work work, std::string_view nam
   return result;
 }
 
+std::optional<FlashChoice> flash_choice(const Scenario& s, Dtype dtype) {
+  const auto limits =
+      formulas::multiprocessor_limits(s.hardware.architecture, s.hardware.shared_memory_per_multiprocessor.value());
+  if (!limits || limits->shared_memory_bytes == 0) return std::nullopt;
+  const std::int64_t width = std::max(1, half_bytes(dtype) / 2);
+  FlashChoice choice;
+  choice.sequence = s.has_training ? s.training.sequence : s.inference.prompt_tokens;
+  choice.head_size = s.model.head_size;
+  choice.on_chip = Bytes(limits->shared_memory_bytes - limits->reserved_bytes);
+  choice.blocks = formulas::flash_blocks(choice.sequence, choice.head_size, width, choice.on_chip.value());
+  if (choice.blocks.R == 0) return std::nullopt;
+  choice.bytes = static_cast<double>(choice.blocks.elements * width);
+  choice.stored_bytes =
+      static_cast<double>(formulas::attention_hbm_elems_naive(choice.sequence, choice.head_size) * width);
+  return choice;
+}
+
 }  // namespace
 
 Roofline roofline(const Scenario& scenario) {
@@ -55,6 +73,7 @@ Roofline roofline(const Scenario& scenario) {
   r.peak = scenario.hardware.rate(dtype);
   r.bandwidth = scenario.hardware.memory_bandwidth;
   r.ridge_flop_per_byte = r.bandwidth.value() > 0 ? r.peak.value() / r.bandwidth.value() : 0;
+  r.flash = flash_choice(scenario, dtype);
   if (scenario.has_training) r.works.push_back(roofline_of(scenario, Work::training, "training", 0, r));
   if (scenario.has_inference) {
     const Inference& i = scenario.inference;
@@ -71,6 +90,17 @@ nlohmann::ordered_json to_json(const Roofline& r) {
                                   {"bandwidth_bytes_per_s", r.bandwidth.value()},
                                   {"ridge_flop_per_byte", r.ridge_flop_per_byte},
                                   {"works", nlohmann::ordered_json::array()}};
+  if (r.flash) {
+    const FlashChoice& f = *r.flash;
+    document["flash"] = {{"sequence", f.sequence},
+                         {"head_size", f.head_size},
+                         {"on_chip_bytes", f.on_chip.value()},
+                         {"query_block", f.blocks.R},
+                         {"key_block", f.blocks.C},
+                         {"used_bytes", f.blocks.on_chip_bytes},
+                         {"moved_bytes", f.bytes},
+                         {"stored_scores_bytes", f.stored_bytes}};
+  }
   for (const RooflineOf& work : r.works) {
     nlohmann::ordered_json points = nlohmann::ordered_json::array();
     for (const RooflinePoint& p : work.points)
@@ -136,6 +166,14 @@ std::string to_text(const Roofline& r) {
                             p.flop.value() > 0 ? print(p.attainable, Prefix::automatic, 3) : "-",
                             p.flop.value() > 0 ? print(p.achieved, Prefix::automatic, 3) : "-"});
     result += text(table, 2);
+  }
+  if (r.flash) {
+    const FlashChoice& f = *r.flash;
+    const auto bytes = [](double b) { return print(Bytes(static_cast<std::int64_t>(b))); };
+    result += fmt::format(
+        "\nFlash attention within {} on chip: blocks of R = {} queries and C = {} keys move least (Sec. 2.6)\n"
+        "  a head of {} channels over {} positions moves {}, with its scores in device memory {}\n",
+        print(f.on_chip), f.blocks.R, f.blocks.C, f.head_size, f.sequence, bytes(f.bytes), bytes(f.stored_bytes));
   }
   return result;
 }

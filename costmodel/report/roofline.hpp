@@ -3,11 +3,13 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "costmodel/evaluate/evaluate.hpp"
+#include "costmodel/formulas/attention.hpp"
 #include "costmodel/report/table.hpp"
 
 namespace dtcalc::report {
@@ -30,12 +32,21 @@ struct RooflineOf {
   std::vector<RooflinePoint> points;  ///< by time, longest first; collectives have no place on a roofline
 };
 
+/// The blocks of flash attention that move least within a multiprocessor's shared memory (Sec. 2.6).
+struct FlashChoice {
+  std::int64_t sequence = 0, head_size = 0;
+  Bytes on_chip{0};  ///< M: what one block may have
+  formulas::FlashBlocks blocks;
+  double bytes = 0, stored_bytes = 0;  ///< per head: with these blocks, and with the scores in device memory
+};
+
 struct Roofline {
   Scenario scenario;
   FlopPerSecond peak{0};  ///< of the matrix products' dtype
   BytesPerSecond bandwidth{0};
-  double ridge_flop_per_byte = 0;  ///< peak / bandwidth: lambda_math of C.3
-  std::vector<RooflineOf> works;   ///< what the scenario has
+  double ridge_flop_per_byte = 0;    ///< peak / bandwidth: lambda_math of C.3
+  std::vector<RooflineOf> works;     ///< what the scenario has
+  std::optional<FlashChoice> flash;  ///< of training, else of the prefill; none without shared memory in the profile
 };
 
 Roofline roofline(const Scenario& scenario);
