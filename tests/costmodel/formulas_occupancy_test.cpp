@@ -28,6 +28,8 @@ TEST_CASE("peak = multiprocessors x FLOP per cycle x clock, against the datashee
       REQUIRE(per_cycle);
       // GeForce: tensor cores do half of Ada's data-centre rate when they accumulate in fp32.
       if (preset.name == "rtx4090" && rate.dtype != Dtype::fp32) *per_cycle /= 2;
+      // Blackwell Ultra: half as many again in fp4 (NVIDIA GB300 NVL72 datasheet: 15 of 10 PFLOP/s).
+      if (preset.name == "gb300" && rate.dtype == Dtype::fp4) *per_cycle *= 1.5;
       const double n = static_cast<double>(d.multiprocessors);
       ++rates;
       if (d.clock_hz == 0) {
