@@ -23,7 +23,8 @@ struct FlashTile {
   std::int64_t query = 0, key = 0;  ///< rows and columns of a score tile
 };
 
-/// The tiles of the three passes, for counting what is executed (masked tiles are skipped).
+/// The tiles of the three passes without soft cap, ALiBi and dropout, for counting what is executed (masked tiles are
+/// skipped).
 struct FlashTiles {
   FlashTile forward, backward_keys, backward_queries;
 };

@@ -12,10 +12,6 @@ struct NormOptions {
   bool weight_offset = false;  ///< the stored weight is gamma - 1 (Gemma)
 };
 
-/// The longest row that the norms take: 32768 floats or 65536 halves in whole 16-byte packets, 8192 otherwise.
-template <class T>
-std::int64_t norm_hidden_limit(std::int64_t hidden);
-
 /// residual = x + delta, rounded to T; y = norm(residual) gamma + beta; all (rows, hidden).
 /// `delta` null: residual = x. `residual` may be x itself, and may be null (not written) when `delta` is null. `gamma`
 /// (hidden) null means 1, `beta` (hidden) null means 0. `mean` and `rstd` = 1 / sqrt(var + epsilon) (rows) are written

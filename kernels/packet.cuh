@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/context.hpp"
 
@@ -35,12 +36,39 @@ __host__ __device__ inline fp16 from_float<fp16>(float x) {
 template <class T>
 inline constexpr int packet_width = 16 / static_cast<int>(sizeof(T));
 
+__device__ inline float low_half(std::uint32_t word, bf16) { return __uint_as_float(word << 16); }
+__device__ inline float high_half(std::uint32_t word, bf16) { return __uint_as_float(word & 0xFFFF0000U); }
+__device__ inline float low_half(std::uint32_t word, fp16) {
+  return __half2float(__ushort_as_half(static_cast<unsigned short>(word & 0xFFFFU)));
+}
+__device__ inline float high_half(std::uint32_t word, fp16) {
+  return __half2float(__ushort_as_half(static_cast<unsigned short>(word >> 16)));
+}
+__device__ inline std::uint32_t bits_of(bf16 x) { return __bfloat16_as_ushort(x); }
+__device__ inline std::uint32_t bits_of(fp16 x) { return __half_as_ushort(x); }
+
 /// W neighbours that are loaded and stored together: W = packet_width<T>, or 1 where rows or pointers are not aligned.
+/// 16-bit numbers are kept in pairs, since the compiler gives each variable a 32-bit register.
 template <class T, int W>
 struct alignas(W * sizeof(T)) Packet {
-  T value[W];
-  __device__ float operator[](int i) const { return to_float(value[i]); }
-  __device__ void set(int i, float x) { value[i] = from_float<T>(x); }
+  static constexpr bool paired = sizeof(T) == 2 && W % 2 == 0;
+  std::conditional_t<paired, std::uint32_t, T> word[paired ? W / 2 : W];
+
+  __device__ float operator[](int i) const {
+    if constexpr (paired) {
+      return i % 2 == 0 ? low_half(word[i / 2], T{}) : high_half(word[i / 2], T{});
+    } else {
+      return to_float(word[i]);
+    }
+  }
+  __device__ void put(int i, T x) {
+    if constexpr (paired) {
+      word[i / 2] = i % 2 == 0 ? (word[i / 2] & 0xFFFF0000U) | bits_of(x) : (word[i / 2] & 0xFFFFU) | bits_of(x) << 16;
+    } else {
+      word[i] = x;
+    }
+  }
+  __device__ void set(int i, float x) { put(i, from_float<T>(x)); }
 };
 
 /// The same, of data that nobody reads again soon (streaming), or that is used again (default policy).
@@ -70,13 +98,21 @@ __device__ void store(T* to, const Packet<T, W>& packet) {
   }
 }
 
+/// 2^x to within 2 ulp, results below 2^-126 are 0: one instruction, where exp2f takes four to keep those.
+__device__ inline float fast_exp2(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+inline constexpr float log2_e = 1.44269504089F, ln_2 = 0.69314718056F;
+
 /// Whether every pointer may be accessed in 16-byte packets; null counts as aligned.
 template <class... Pointers>
 bool aligned(Pointers... pointers) {
   return ((reinterpret_cast<std::uintptr_t>(pointers) % 16 == 0) && ...);
 }
 
-constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+__host__ __device__ constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 /// Calls body(std::integral_constant<int, W>) with whole packets where `packets` says so, else with single elements.
 template <class T, class Body>

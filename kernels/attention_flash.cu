@@ -1,0 +1,179 @@
+#include "kernels/attention_flash.hpp"
+
+#include <type_traits>
+
+#include "kernels/attention_flash_plain.cuh"
+#include "kernels/attention_flash_tensor.cuh"
+
+namespace dtcalc::cuda {
+
+#define DTCALC_ELSEWHERE(H)            \
+  DTCALC_FLASH_TENSOR(extern, bf16, H) \
+  DTCALC_FLASH_TENSOR(extern, fp16, H)
+DTCALC_ELSEWHERE(64)
+DTCALC_ELSEWHERE(80)
+DTCALC_ELSEWHERE(96)
+DTCALC_ELSEWHERE(128)
+DTCALC_ELSEWHERE(256)
+#undef DTCALC_ELSEWHERE
+
+namespace {
+
+/// Calls body(std::integral_constant<int, H>) for a head size that has tensor-core kernels; false when it has none.
+template <class Body>
+bool with_tensor_size(std::int64_t head_size, Body body) {
+  switch (head_size) {
+    case 64:
+      body(std::integral_constant<int, 64>{});
+      return true;
+    case 80:
+      body(std::integral_constant<int, 80>{});
+      return true;
+    case 96:
+      body(std::integral_constant<int, 96>{});
+      return true;
+    case 128:
+      body(std::integral_constant<int, 128>{});
+      return true;
+    case 256:
+      body(std::integral_constant<int, 256>{});
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// Bytes of shared memory that the hungriest of the head size's kernels takes.
+int shared_bytes_of(std::int64_t head_size) {
+  int bytes = 0;
+  with_tensor_size(head_size, [&](auto size) {
+    constexpr int H = decltype(size)::value;
+    for (const int each : {ForwardTile<H, false>::shared_bytes, BackwardTile<H, true, false>::shared_bytes,
+                           BackwardTile<H, false, false>::shared_bytes})
+      bytes = each > bytes ? each : bytes;
+  });
+  return bytes;
+}
+
+/// sum of dout · out over the head, (B, A, S): a warp per row.
+constexpr int along_warps = 8;
+template <class T>
+__global__ void along_kernel(std::int64_t rows, std::int64_t queries, std::int64_t heads, std::int64_t head_size,
+                             const T* out, const T* dout, float* along) {
+  const std::int64_t row = std::int64_t{blockIdx.x} * along_warps + threadIdx.x / warp_size;  // of (B, S, A)
+  if (row >= rows) return;
+  const std::int64_t at = row * head_size;
+  float sum = 0;
+  for (std::int64_t h = threadIdx.x % warp_size; h < head_size; h += warp_size)
+    sum += to_float(out[at + h]) * to_float(dout[at + h]);
+  sum = warp_sum(sum);
+  const std::int64_t head = row % heads, query = row / heads % queries, batch = row / heads / queries;
+  if (threadIdx.x % warp_size == 0) along[(batch * heads + head) * queries + query] = sum;
+}
+
+template <class... Pointers>
+bool on_tensor_cores(bool sized, std::int64_t head_size, Pointers... pointers) {
+  if (!sized || !aligned(pointers...)) return false;
+  int device = 0, limit = 0;
+  return cudaGetDevice(&device) == cudaSuccess &&
+         cudaDeviceGetAttribute(&limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) == cudaSuccess &&
+         limit >= shared_bytes_of(head_size);
+}
+
+}  // namespace
+
+const char* flash_refusal(const AttentionShape& shape) {
+  if (shape.head_size > plain_most_size) return "flash attention takes heads of at most 256 channels";
+  if (shape.kv_heads < 1 || shape.heads % shape.kv_heads != 0) return "the kv heads must divide the query heads";
+  return nullptr;
+}
+
+template <class T>
+bool flash_on_tensor_cores(const AttentionShape& shape) {
+  return !std::is_same_v<T, float> && with_tensor_size(shape.head_size, [](auto) {});
+}
+
+template <class T>
+FlashTiles flash_tiles(const AttentionShape& shape) {
+  FlashTiles tiles{{plain_warps, plain_tile}, {plain_tile, plain_warps}, {plain_warps, plain_tile}};
+  if constexpr (!std::is_same_v<T, float>) {
+    with_tensor_size(shape.head_size, [&](auto size) {
+      constexpr int H = decltype(size)::value;
+      tiles = {{ForwardTile<H, false>::query, ForwardTile<H, false>::key},
+               {BackwardTile<H, true, false>::visited, BackwardTile<H, true, false>::owned},
+               {BackwardTile<H, false, false>::owned, BackwardTile<H, false, false>::visited}};
+    });
+  }
+  return tiles;
+}
+
+template <class T>
+cudaError_t flash_forward(const Context& context, const AttentionShape& shape, const AttentionOptions& options,
+                          const T* q, const T* k, const T* v, T* out, float* log_sum_exp) {
+  if (flash_refusal(shape) != nullptr) return cudaErrorInvalidValue;
+  const Attention a = make_attention(shape, options);
+  if (shape.batch * shape.queries == 0) return cudaSuccess;
+  if constexpr (!std::is_same_v<T, float>) {
+    if (on_tensor_cores(flash_on_tensor_cores<T>(shape), shape.head_size, q, k, v, out)) {
+      cudaError_t status = cudaErrorInvalidValue;
+      with_tensor_size(shape.head_size, [&](auto size) {
+        status =
+            flash_forward_tensor<T, decltype(size)::value>(context.stream, a, shape.batch, q, k, v, out, log_sum_exp);
+      });
+      return status;
+    }
+  }
+  const std::int64_t blocks = ceil_div(shape.queries, plain_warps) * shape.heads * shape.batch;
+  flash_forward_plain_kernel<<<grid_of(blocks), plain_warps * warp_size, 0, context.stream>>>(a, q, k, v, out,
+                                                                                              log_sum_exp);
+  return cudaGetLastError();
+}
+
+std::int64_t flash_backward_workspace_bytes(const AttentionShape& shape) {
+  return shape.batch * shape.heads * shape.queries * static_cast<std::int64_t>(sizeof(float));
+}
+
+template <class T>
+cudaError_t flash_backward(const Context& context, const AttentionShape& shape, const AttentionOptions& options,
+                           const T* q, const T* k, const T* v, const T* out, const float* log_sum_exp, const T* dout,
+                           T* dq, T* dk, T* dv) {
+  if (flash_refusal(shape) != nullptr || context.workspace_bytes < flash_backward_workspace_bytes(shape))
+    return cudaErrorInvalidValue;
+  const Attention a = make_attention(shape, options);
+  float* const along = static_cast<float*>(context.workspace);
+  const std::int64_t rows = shape.batch * shape.queries * shape.heads;
+  if (rows == 0) return cudaSuccess;
+  along_kernel<<<grid_of(ceil_div(rows, along_warps)), along_warps * warp_size, 0, context.stream>>>(
+      rows, shape.queries, shape.heads, shape.head_size, out, dout, along);
+  if constexpr (!std::is_same_v<T, float>) {
+    if (on_tensor_cores(flash_on_tensor_cores<T>(shape), shape.head_size, q, k, v, dout, dq, dk, dv)) {
+      cudaError_t status = cudaGetLastError();
+      if (status != cudaSuccess) return status;
+      with_tensor_size(shape.head_size, [&](auto size) {
+        status = flash_backward_tensor<T, decltype(size)::value>(context.stream, a, shape.batch, q, k, v, log_sum_exp,
+                                                                 along, dout, dq, dk, dv);
+      });
+      return status;
+    }
+  }
+  const int threads = plain_warps * warp_size;
+  flash_key_plain_kernel<<<grid_of(ceil_div(shape.keys, plain_warps) * shape.kv_heads * shape.batch), threads, 0,
+                           context.stream>>>(a, q, k, v, log_sum_exp, along, dout, dk, dv);
+  flash_query_plain_kernel<<<grid_of(ceil_div(shape.queries, plain_warps) * shape.heads * shape.batch), threads, 0,
+                             context.stream>>>(a, q, k, v, log_sum_exp, along, dout, dq);
+  return cudaGetLastError();
+}
+
+#define DTCALC_INSTANTIATE(T)                                                                                      \
+  template bool flash_on_tensor_cores<T>(const AttentionShape&);                                                   \
+  template FlashTiles flash_tiles<T>(const AttentionShape&);                                                       \
+  template cudaError_t flash_forward<T>(const Context&, const AttentionShape&, const AttentionOptions&, const T*,  \
+                                        const T*, const T*, T*, float*);                                           \
+  template cudaError_t flash_backward<T>(const Context&, const AttentionShape&, const AttentionOptions&, const T*, \
+                                         const T*, const T*, const T*, const float*, const T*, T*, T*, T*);
+DTCALC_INSTANTIATE(float)
+DTCALC_INSTANTIATE(bf16)
+DTCALC_INSTANTIATE(fp16)
+#undef DTCALC_INSTANTIATE
+
+}  // namespace dtcalc::cuda

@@ -1,0 +1,8 @@
+// Tensor-core attention for heads of 96 in bf16.
+#include "kernels/attention_flash_tensor.cuh"
+
+namespace dtcalc::cuda {
+
+DTCALC_FLASH_TENSOR(, bf16, 96)
+
+}  // namespace dtcalc::cuda

@@ -1,0 +1,110 @@
+#include "kernels/attention_flash.hpp"
+
+#include "kernels/attention_support.hpp"
+
+namespace dtcalc::cuda::test {
+namespace {
+
+/// -inf where a query sees nothing cannot be subtracted: both sides must have it, and it is taken out.
+void check_statistics(Values got, Values exact) {
+  REQUIRE(got.size() == exact.size());
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    if (!std::isinf(exact[i])) continue;
+    CHECK(got[i] == exact[i]);
+    got[i] = exact[i] = 0;
+  }
+  // Scores are float sums of H products: their rounding is that of float times a few.
+  CHECK(cpu::test::error(got, exact) <= 64 * half_ulp<float>() * std::max(1.0, largest(exact)));
+}
+
+TEST_CASE("flash attention on the GPU: forward and backward, within twice the precision's own error") {
+  DTCALC_NEED_GPU();
+  for_types([](auto tag) {
+    using T = decltype(tag);
+    for (const AttentionCase& c : attention_cases()) {
+      CAPTURE(c.name);
+      const AttentionShape& s = c.shape;
+      const AttentionOperands x = attention_operands<T>(s);
+      const AttentionResults exact = attention_on_cpu<double>(c, x), reference = attention_on_cpu<T>(c, x);
+      const Values slopes = slopes_of(c);
+      Buffer<float> alibi(slopes), log_sum_exp(s.batch * s.heads * s.queries);
+      AttentionOptions options = c.options;
+      options.alibi_slopes = c.alibi ? alibi.data() : nullptr;
+      Launch launch(flash_backward_workspace_bytes(s));
+      const std::int64_t queries = s.batch * s.queries * s.heads * s.head_size;
+      const std::int64_t keys = s.batch * s.keys * s.kv_heads * s.head_size;
+      Buffer<T> q(x.q), k(x.k), v(x.v), dout(x.dout), out(queries), dq(queries), dk(keys), dv(keys);
+      require(
+          flash_forward<T>(launch.context(), s, options, q.data(), k.data(), v.data(), out.data(), log_sum_exp.data()));
+      // With float the reference rounds nothing but stored results: sums over keys and channels come on top.
+      const auto judge = [&](const char* what, const Values& got, const Values& right, const Values& in_t) {
+        if constexpr (std::is_same_v<T, float>) {
+          CAPTURE(what);
+          CHECK(cpu::test::error(got, right) <=
+                half_ulp<float>() * static_cast<double>(2 * s.head_size + s.keys + 16) * (1 + largest(right)));
+        } else {
+          check<T>(what, got, right, in_t);
+        }
+      };
+      judge("out", out.read(), exact.out, reference.out);
+      check_statistics(log_sum_exp.read(), exact.log_sum_exp);
+      require(flash_backward<T>(launch.context(), s, options, q.data(), k.data(), v.data(), out.data(),
+                                log_sum_exp.data(), dout.data(), dq.data(), dk.data(), dv.data()));
+      launch.check();
+      judge("dq", dq.read(), exact.dq, reference.dq);
+      judge("dk", dk.read(), exact.dk, reference.dk);
+      judge("dv", dv.read(), exact.dv, reference.dv);
+
+      // Again: the same bits.
+      Buffer<T> dq2(queries), dk2(keys), dv2(keys), out2(queries);
+      require(flash_forward<T>(launch.context(), s, options, q.data(), k.data(), v.data(), out2.data(), nullptr));
+      require(flash_backward<T>(launch.context(), s, options, q.data(), k.data(), v.data(), out.data(),
+                                log_sum_exp.data(), dout.data(), dq2.data(), dk2.data(), dv2.data()));
+      CHECK(out2.read() == out.read());
+      CHECK(dq2.read() == dq.read());
+      CHECK(dk2.read() == dk.read());
+      CHECK(dv2.read() == dv.read());
+    }
+  });
+}
+
+TEST_CASE("flash attention on the GPU: which queries see which keys, exactly") {
+  DTCALC_NEED_GPU();
+  // q = 0: every visible key weighs the same. v is the key's number in one channel and 1 in another, so the output is
+  // the mean of the visible keys' numbers: integers or halves below 2^8, exact in bf16 up to the division.
+  for (const std::int64_t size : {64, 80, 96, 128, 256}) {
+    for (const std::int64_t window : {0, 5, 64}) {
+      const AttentionShape s{1, 100, 130, 1, 1, size};
+      Values keys(std::size_t(s.keys * size), 0.0);
+      for (std::int64_t j = 0; j < s.keys; ++j)
+        keys[std::size_t(j * size)] = double(j), keys[std::size_t(j * size + 1)] = 1;
+      Buffer<fp16> q(Values(std::size_t(s.queries * size), 0.0)), k(keys), v(keys), out(s.queries * size);
+      Launch launch;
+      AttentionOptions options;
+      options.window = window;
+      require(flash_forward<fp16>(launch.context(), s, options, q.data(), k.data(), v.data(), out.data(), nullptr));
+      const Values got = out.read();
+      for (std::int64_t i = 0; i < s.queries; ++i) {
+        const cpu::KeyRange seen = cpu::visible_keys(i, s.queries, s.keys, true, window);
+        CAPTURE(size, window, i);
+        CHECK(got[std::size_t(i * size + 1)] == 1);
+        const double mean = double(seen.begin + seen.end - 1) / 2;
+        CHECK(std::abs(got[std::size_t(i * size)] - mean) <= half_ulp<fp16>() * mean);
+      }
+    }
+  }
+}
+
+TEST_CASE("flash attention on the GPU: what it does not take") {
+  CHECK(flash_refusal({1, 1, 1, 4, 2, 256}) == nullptr);
+  CHECK(flash_refusal({1, 1, 1, 4, 2, 512}) != nullptr);
+  CHECK(flash_refusal({1, 1, 1, 4, 3, 64}) != nullptr);
+  CHECK(flash_on_tensor_cores<bf16>({1, 1, 1, 1, 1, 96}));
+  CHECK_FALSE(flash_on_tensor_cores<bf16>({1, 1, 1, 1, 1, 72}));
+  CHECK_FALSE(flash_on_tensor_cores<float>({1, 1, 1, 1, 1, 96}));
+  CHECK(flash_backward<float>({}, {1, 8, 8, 1, 1, 64}, {}, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
+                              nullptr, nullptr, nullptr) == cudaErrorInvalidValue);
+}
+
+}  // namespace
+}  // namespace dtcalc::cuda::test
