@@ -5,9 +5,8 @@
 namespace dtcalc::cuda {
 namespace {
 
-// Fast path: a block of up to 512 threads per row, which it holds in registers as up to four packets a thread. Rows
-// that are longer, or not made of whole packets, take the plain path, which reads the row once per pass (from the
-// cache).
+// Fast path: a warp or a block of up to 512 threads per row, which holds it in registers. Rows that are longer, or not
+// made of whole packets, take the plain path, which reads the row once per pass (from the cache).
 constexpr int most_threads = 512, most_packets = 4, plain_threads = 512;
 constexpr int forward_warps = 4;  // rows of a block of the forward when each has a warp
 constexpr int small_block = 256;  // up to which three blocks of the backward share a multiprocessor's registers
