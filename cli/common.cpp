@@ -110,14 +110,15 @@ Result<Scenario> load(const CommonOptions& options) {
 int fail(const std::vector<Error>& errors) {
   const bool colour = inspect_terminal(STDERR_FILENO).colour;
   std::string text;
-  bool only_files = true, memory = false;
+  bool only_files = true, memory = false, device = false;
   for (const Error& error : errors) {
     text += fmt::format("{} {}\n", colour ? "\x1b[31merror:\x1b[0m" : "error:", describe(error));
     only_files = only_files && error.kind == ErrorKind::file;
     memory = memory || error.kind == ErrorKind::memory;
+    device = device || error.kind == ErrorKind::device;
   }
   (void)checked_write(STDERR_FILENO, text);  // where else could it be said
-  return memory ? exit_memory : only_files ? exit_file : exit_input;
+  return memory ? exit_memory : device ? exit_no_device : only_files ? exit_file : exit_input;
 }
 
 int fail(const Error& error) { return fail(std::vector<Error>{error}); }

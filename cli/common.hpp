@@ -56,7 +56,8 @@ struct Document {
 Result<Document> document_of(const CommonOptions& options);
 Result<Scenario> load(const Document& document, const std::vector<std::string>& overrides);
 
-/// Prints the errors to standard error; the exit code: 5 when one is about memory, 3 when all are about files, else 2.
+/// Prints the errors to standard error; the exit code: 5 when one is about memory, 4 when one is about a device, 3 when
+/// all are about files, else 2.
 int fail(const std::vector<Error>& errors);
 int fail(const Error& error);
 

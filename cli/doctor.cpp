@@ -14,6 +14,7 @@
 #include "costmodel/report/table.hpp"
 #include "costmodel/scenario/presets.hpp"
 #include "costmodel/units_text.hpp"
+#include "engine/device.hpp"
 #include "engine/memory.hpp"
 #include "engine/train/progress.hpp"
 
@@ -46,14 +47,23 @@ std::vector<Finding> examine() {
                       machine.memory ? "" : "runs are not checked against free memory"});
   findings.push_back({"system", "ok", fmt::format("{}, {}", machine.operating_system, machine.kernel), ""});
 
-  const bool driver = std::filesystem::exists("/proc/driver/nvidia/version");
   findings.push_back({"CUDA toolkit", build.cuda_toolkit.empty() ? "off" : "ok",
                       build.cuda_toolkit.empty() ? "none when this was built" : std::string(build.cuda_toolkit),
                       build.cuda_toolkit.empty()
                           ? "install NVIDIA's toolkit 12 or later, then cmake --preset cuda (docs/building.md)"
-                          : "this version has no device kernels yet: it predicts GPUs, it runs on the CPU"});
-  findings.push_back({"GPU driver", driver ? "ok" : "off", driver ? "NVIDIA driver loaded" : "no NVIDIA driver loaded",
-                      driver ? "" : "not needed to predict or to run on the CPU"});
+                          : ""});
+  const Result<std::vector<GpuDescription>> gpus = find_gpus();
+  if (!gpus)
+    findings.push_back({"GPU", "off", gpus.errors().front().reason, "not needed to predict or to run on the CPU"});
+  else
+    for (std::size_t i = 0; i < gpus->size(); ++i) {
+      const GpuDescription& gpu = (*gpus)[i];
+      findings.push_back(
+          {"GPU", "ok",
+           fmt::format("cuda:{}: {}, sm_{}{}, {} multiprocessors, {}, driver for CUDA {}.{}", i, gpu.name, gpu.major,
+                       gpu.minor, gpu.multiprocessors, print(gpu.memory), gpu.driver / 1000, gpu.driver % 1000 / 10),
+           ""});
+    }
   findings.push_back({"desktop program", build.qt.empty() ? "off" : "ok",
                       build.qt.empty() ? "no Qt 6 when this was built" : fmt::format("Qt {}", build.qt),
                       build.qt.empty() ? "apt-get install qt6-base-dev, then ./dev build" : ""});

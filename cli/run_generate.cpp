@@ -9,7 +9,6 @@
 #include "cli/common.hpp"
 #include "cli/run.hpp"
 #include "engine/io/output.hpp"
-#include "engine/memory.hpp"
 #include "engine/train/generate.hpp"
 #include "engine/train/stop_request.hpp"
 #include "engine/train/tokens.hpp"
@@ -23,6 +22,7 @@ struct GenerateVerb {
   OutputOptions output;
   GenerateOptions generation;
   std::string checkpoint;
+  std::string device = "auto";
 };
 
 /// Length of the UTF-8 sequence that a byte begins; 1 for what begins none.
@@ -74,7 +74,11 @@ int generate_verb(GenerateVerb& verb) {
   };
   GenerateOptions& options = verb.generation;
   options.checkpoint = verb.checkpoint;
-  options.free_memory = available_memory();
+  if (verb.device != "auto") {
+    const auto device = parse_device(verb.device);
+    if (!device) return fail(device.errors());
+    options.device = *device;
+  }
   options.on_refused = [](const Error& error) {
     (void)checked_write(STDERR_FILENO, fmt::format("passed over: {}\n", describe(error)));
   };
@@ -106,6 +110,9 @@ void add_run_generate(CLI::App& run, int& exit_code) {
   verb->add_option("--prompt", options->generation.prompt, "Text to continue")->type_name("TEXT");
   verb->add_option("--tokens", options->generation.tokens, "Bytes to generate")
       ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  verb->add_option("--device", options->device, "cpu, cuda:N, or auto: of the kind that the model was trained on")
+      ->type_name("DEVICE")
       ->capture_default_str();
   verb->add_option("--threads", options->generation.threads, "Threads")
       ->check(CLI::Range(1, 1024))

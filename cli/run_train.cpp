@@ -9,12 +9,12 @@
 #include <optional>
 
 #include "cli/common.hpp"
+#include "cli/device.hpp"
 #include "cli/run.hpp"
 #include "costmodel/data_dir.hpp"
 #include "costmodel/scenario/fields.hpp"
 #include "costmodel/units_text.hpp"
 #include "engine/io/output.hpp"
-#include "engine/memory.hpp"
 #include "engine/train/loop.hpp"
 #include "engine/train/progress.hpp"
 #include "engine/train/stop_request.hpp"
@@ -37,6 +37,7 @@ struct TrainVerb {
   std::int64_t steps = 0;  ///< 0: the scenario's
   std::int64_t checkpoint_every = 100, evaluate_every = 100, evaluation_batches = 8;
   int threads = machine_threads();
+  std::string device = "auto";
 };
 
 /// The project's own text, where the data folder is its source tree.
@@ -131,16 +132,20 @@ std::string text_report(const Scenario& scenario, const TokenSource& source, con
 }
 
 Result<Scenario> scenario_of(TrainVerb verb) {
-  if (verb.common.scenario.empty() && verb.common.hardware.empty()) verb.common.hardware = unmeasured_cpu;
+  if (auto errors = complete_hardware(verb.device, unmeasured_cpu, verb.common); !errors.empty()) return errors;
   if (verb.steps > 0) verb.common.set.push_back(fmt::format("training.steps={}", verb.steps));
   auto scenario = load(verb.common);
-  if (!scenario) return scenario.errors();
+  if (!scenario || scenario->hardware.kind == "gpu") return scenario;
   return with_threads(*std::move(scenario), verb.threads);
 }
 
 int train_verb(const TrainVerb& verb) {
   const auto scenario = scenario_of(verb);
   if (!scenario) return fail(scenario.errors());
+  const auto device = choose_device(verb.device, *scenario);
+  if (!device) return fail(device.errors());
+  const auto free = free_memory(*device);
+  if (!free) return fail(free.errors());
   const auto data = data_options(verb);
   if (!data) return fail(data.errors());
   const auto source = open_source(*scenario, *data);
@@ -149,6 +154,7 @@ int train_verb(const TrainVerb& verb) {
   const StopRequest stop;
   std::optional<Progress> progress;
   TrainOptions options;
+  options.device = *device;
   options.threads = verb.threads;
   options.checkpoint = verb.checkpoint;
   options.checkpoint_interval = verb.checkpoint_every;
@@ -156,7 +162,7 @@ int train_verb(const TrainVerb& verb) {
   options.evaluation_batches = verb.evaluation_batches;
   options.resume = verb.resume;
   options.more_steps = verb.extend;
-  options.free_memory = available_memory();
+  options.free_memory = *free;
   options.stop_requested = [&] { return stop.requested(); };
   options.on_refused = [](const Error& error) {
     (void)checked_write(STDERR_FILENO, fmt::format("passed over: {}\n", describe(error)));
@@ -211,7 +217,8 @@ void add_run_train(CLI::App& run, int& exit_code) {
   verb->add_option("--evaluation-batches", options->evaluation_batches, "Held-out micro-batches of an evaluation")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  verb->add_option("--threads", options->threads, "Threads; a resumed run needs the same number")
+  add_device(*verb, options->device);
+  verb->add_option("--threads", options->threads, "Threads; a resumed run on the CPU needs the same number")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   verb->callback([options, &exit_code] { exit_code = train_verb(*options); });

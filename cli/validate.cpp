@@ -8,9 +8,10 @@
 #include <optional>
 
 #include "cli/common.hpp"
+#include "cli/device.hpp"
+#include "cli/run.hpp"
 #include "cli/validate_published.hpp"
 #include "cli/verbs.hpp"
-#include "engine/memory.hpp"
 #include "engine/train/admission.hpp"
 #include "engine/train/progress.hpp"
 #include "engine/train/stop_request.hpp"
@@ -27,6 +28,7 @@ struct Options {
   double group_tolerance = 0.25;
   int steps = 5;
   double seconds = 3;
+  std::string device = "auto";
 };
 
 constexpr double kMiB = 1024.0 * 1024.0;
@@ -124,15 +126,16 @@ std::string csv(const Validation& v) {
 int run(const Options& options) {
   const Result<Scenario> scenario = load(options.common);
   if (!scenario) return fail(scenario.errors());
-  if (scenario->hardware.kind != "cpu")
-    return fail(Error{"/hardware", scenario->hardware.id, "is not this machine",
-                      "run `dtcalc measure -o this.json` and pass --hardware this.json"}),
-           exit_no_device;
-  if (auto error = refuse_beyond_memory(*scenario, available_memory())) return fail(*error);
+  const auto device = choose_device(options.device, *scenario);
+  if (!device) return fail(device.errors());
+  const auto free = free_memory(*device);
+  if (!free) return fail(free.errors());
+  if (auto error = refuse_beyond_memory(*scenario, *free)) return fail(*error);
   const StopRequest stop;
   Progress progress(STDERR_FILENO, "validate", 1000);
   ValidateOptions running;
-  running.threads = static_cast<int>(scenario->hardware.multiprocessors);
+  running.device = *device;
+  running.threads = device->cuda ? machine_threads() : static_cast<int>(scenario->hardware.multiprocessors);
   running.steps = options.steps;
   running.least_seconds = options.seconds;
   running.progress = [&](double done) { progress.update(static_cast<std::int64_t>(done * 1000), "running"); };
@@ -157,6 +160,7 @@ void add_validate(CLI::App& program, int& exit_code) {
       "validate",
       "Predict one training step for this machine, run it, and compare group by group; or --published tables");
   add_common(*verb, options->common);
+  add_device(*verb, options->device);
   CLI::Option* published =
       verb->add_option("--published", options->families,
                        "Compare with published tables instead: families (dtcalc presets published) or files, else all")

@@ -9,8 +9,9 @@
 
 namespace dtcalc {
 
-/// Whether the input is wrong (exit code 2), could not be read at all (3), or asks for more memory than is free (5).
-enum class ErrorKind : unsigned char { input, file, memory };
+/// Whether the input is wrong (exit code 2), could not be read at all (3), asks for more memory than is free (5), or
+/// for a device that is not there (4).
+enum class ErrorKind : unsigned char { input, file, memory, device };
 
 /// What went wrong, in the words of the person who wrote the input.
 struct Error {

@@ -36,13 +36,16 @@ Binding bind_forward(const Scenario& scenario, const Binding& training, std::int
   Scenario forward = scenario;
   forward.inference.batch = batch;
   forward.inference.prompt_tokens = sequence;
-  forward.inference.precision = scenario.training.precision == Precision::fp64 ? Dtype::fp64 : Dtype::fp32;
+  forward.inference.precision = training.sizes.product_dtype;
   Binding b;
   b.structure = &cached_structure(choices_of(forward, false));
   b.sizes = sizes_of(forward, false);
   b.sizes.guard = training.sizes.guard;
   bind(b, scenario.model);
   b.shift = training.plan.tokens - b.plan.tokens;
+  // Kernels use the workspace of training meanwhile, so what would reach into it begins behind it.
+  if (training.sizes.workspace.value() > 0 && b.plan.total + b.shift > training.plan.workspace)
+    b.shift = training.plan.scratch - b.plan.tokens;
   return b;
 }
 

@@ -30,7 +30,8 @@ struct Binding {
 Binding bind_training(const Scenario& scenario, std::int64_t guard = 0);
 
 /// The forward pass alone on `batch` sequences of `sequence` tokens, in the training precision, over the same
-/// parameters: its transient buffers begin where those of `training` begin.
+/// parameters: its transient buffers begin where those of `training` begin, or behind the workspace if they would
+/// reach it.
 Binding bind_forward(const Scenario& scenario, const Binding& training, std::int64_t batch, std::int64_t sequence);
 
 /// One parameter tensor of one layer.

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <optional>
 #include <random>
 
 #include "costmodel/report/phases.hpp"
-#include "engine/cpu/executor.hpp"
 #include "engine/cpu/stopwatch.hpp"
-#include "engine/memory.hpp"
+#include "engine/engine.hpp"
 
 namespace dtcalc {
 namespace {
@@ -24,7 +24,6 @@ GroupComparison& row(std::vector<GroupComparison>& rows, const Group& group) {
   return rows.emplace_back(GroupComparison{name, phase, 0, 0, 0, 0});
 }
 
-template <class T>
 class Run {
  public:
   Run(const Scenario& scenario, const ValidateOptions& options) : s_(scenario), options_(options) {}
@@ -39,30 +38,30 @@ class Run {
       r.predicted_s += item.seconds * static_cast<double>(item.count);
       r.predicted_flop += item.flop * static_cast<double>(item.count);
     }
-    cpu::ExecutorOptions executor_options;
-    executor_options.threads = options_.threads;
-    executor_options.check_memory = false;
-    executor_options.slack_bytes = 1 << 16;
-    auto made = cpu::Executor<T>::make(s_, executor_options);
+    EngineOptions engine_options;
+    engine_options.device = options_.device;
+    engine_options.threads = options_.threads;
+    engine_options.clocks = true;
+    engine_options.check_memory = false;
+    engine_options.slack_bytes = 1 << 16;
+    auto made = make_engine(s_, engine_options);
     if (!made) return made.errors();
-    executor_ = std::move(made).value();
-    executor_->initialize(s_.training.seed);
-    for (const cpu::GroupMeasurement& m : executor_->measurements()) row(v.groups, *m.group);
-    for (const ParameterView& p : executor_->parameters()) v.parameters += p.elements;
+    engine_ = std::move(made).value();
+    if (auto error = engine_->initialize(s_.training.seed)) return *error;
+    for (const GroupMeasurement& m : engine_->measurements()) row(v.groups, *m.group);
+    for (const ParameterView& p : engine_->parameters()) v.parameters += p.elements;
 
     std::vector<double> steps, outside;
     std::vector<std::vector<double>> group_times(v.groups.size());
     const auto start = Clock::now();
     for (int step = 1;; ++step) {
       if (options_.stop && options_.stop()) return Error{"validate", "", "was interrupted", "run it again"};
-      executor_->reset_measurements();
-      const std::uint64_t flop = executor_->counted_flop();
+      engine_->reset_measurements();
       const auto begin = Clock::now();
-      one_step(step);
+      if (auto errors = one_step(step)) return *errors;
       const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
       if (step > options_.warmup_steps) {
         steps.push_back(seconds);
-        v.measured_flop = static_cast<double>(executor_->counted_flop() - flop);
         outside.push_back(seconds - collect(v, group_times));
         const double spent = std::chrono::duration<double>(Clock::now() - start).count();
         if (options_.progress)
@@ -77,13 +76,15 @@ class Run {
     v.slowest_s = *std::max_element(steps.begin(), steps.end());
     v.outside_s = median(outside);
     for (std::size_t g = 0; g < v.groups.size(); ++g) v.groups[g].measured_s = median(group_times[g]);
-    v.arena_touched = Bytes(executor_->arena_touched());
-    v.process = process_memory().value_or(Bytes(0));
+    const Result<std::int64_t> touched = engine_->arena_touched();
+    if (!touched) return touched.errors();
+    v.arena_touched = Bytes(*touched);
+    v.process = v.arena_touched + engine_->memory_beside_arena();
     return v;
   }
 
  private:
-  void one_step(int step) {
+  std::optional<std::vector<Error>> one_step(int step) {
     const std::size_t count = static_cast<std::size_t>(s_.training.micro_batch * s_.training.sequence);
     std::vector<std::int32_t> tokens(count), targets(count);
     std::mt19937 random(static_cast<unsigned>(step));
@@ -91,19 +92,22 @@ class Run {
       for (auto* list : {&tokens, &targets})
         for (std::int32_t& t : *list)
           t = static_cast<std::int32_t>(random() % static_cast<unsigned>(s_.model.vocabulary_size));
-      executor_->forward_backward(step, m, tokens, targets);
+      if (const auto loss = engine_->forward_backward(step, m, tokens, targets); !loss) return loss.errors();
     }
-    executor_->optimizer_step(step, 1e-4);
+    if (const auto update = engine_->optimizer_step(step, 1e-4); !update) return update.errors();
+    return std::nullopt;
   }
 
   /// Adds this step's group times to the samples; returns their sum.
   double collect(Validation& v, std::vector<std::vector<double>>& samples) {
     std::vector<double> seconds(v.groups.size(), 0.0), flop(v.groups.size(), 0.0);
     double sum = 0;
-    for (const cpu::GroupMeasurement& m : executor_->measurements()) {
+    v.measured_flop = 0;
+    for (const GroupMeasurement& m : engine_->measurements()) {
       const std::size_t at = static_cast<std::size_t>(&row(v.groups, *m.group) - v.groups.data());
       seconds[at] += m.seconds;
       flop[at] += static_cast<double>(m.flop);
+      v.measured_flop += static_cast<double>(m.flop);
       sum += m.seconds;
     }
     for (std::size_t g = 0; g < seconds.size(); ++g) {
@@ -115,7 +119,7 @@ class Run {
 
   const Scenario& s_;
   const ValidateOptions& options_;
-  std::unique_ptr<cpu::Executor<T>> executor_;
+  std::unique_ptr<Engine> engine_;
 };
 
 }  // namespace
@@ -148,8 +152,7 @@ std::vector<std::string> Validation::worst(std::size_t count) const {
 }
 
 Result<Validation> validate(const Scenario& scenario, const ValidateOptions& options) {
-  if (scenario.training.precision == Precision::fp64) return Run<double>(scenario, options)();
-  return Run<float>(scenario, options)();
+  return Run(scenario, options)();
 }
 
 }  // namespace dtcalc

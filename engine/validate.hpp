@@ -7,11 +7,13 @@
 
 #include "costmodel/error.hpp"
 #include "costmodel/evaluate/evaluate.hpp"
+#include "engine/device.hpp"
 
 namespace dtcalc {
 
 struct ValidateOptions {
-  int threads = 1;
+  DeviceChoice device;
+  int threads = 1;  ///< of the CPU backend
   int warmup_steps = 2;
   int steps = 5;  ///< at least; more until `least_seconds` have passed
   double least_seconds = 3;
@@ -47,8 +49,8 @@ struct Validation {
   std::vector<std::string> worst(std::size_t count) const;
 };
 
-/// Runs training steps on random tokens with the CPU engine (`scenario.software` must be a CPU stack) and sets them
-/// beside the prediction for `scenario.hardware`. Errors: those of Executor::make, memory (place "/training"), a stop.
+/// Runs training steps on random tokens on the device and sets them beside the prediction for `scenario.hardware`.
+/// Errors: those of make_engine, a stop.
 Result<Validation> validate(const Scenario& scenario, const ValidateOptions& options);
 
 }  // namespace dtcalc

@@ -164,7 +164,7 @@ Sizes sizes_of(const Scenario& scenario, Work work, std::int64_t context) {
   width(Width::probability, stream);
   width(Width::weight, s.state.weight);
   width(Width::gradient, s.state.gradient);
-  width(Width::logits, wide);
+  width(Width::logits, w.narrow_logits ? narrow : wide);
   width(Width::statistic, wide);
   width(Width::mask, 2);
   width(Width::index, k4);
@@ -180,6 +180,7 @@ Sizes sizes_of(const Scenario& scenario, Work work, std::int64_t context) {
   assert((d.products.empty() || d.rates) && "a device with measured points needs index_measurements");
   s.calibrated = d.rates.get();
   if (scenario.software.id == "dtcalc-cpu") s.workspace = cpu_workspace(scenario, training);
+  if (scenario.software.id == "dtcalc-cuda") s.workspace = cuda_workspace(scenario, training).total();
   return s;
 }
 

@@ -32,4 +32,26 @@ Bytes cpu_workspace(const Scenario& scenario, bool training) {
   return Bytes(elements * element);
 }
 
+CudaWorkspace cuda_workspace(const Scenario& scenario, bool training) {
+  if (!training) return {};
+  const Model& m = scenario.model;
+  const Training& t = scenario.training;
+  const auto aligned = [](std::int64_t bytes) { return (bytes + 255) / 256 * 256; };
+  const std::int64_t rows = t.micro_batch * t.sequence;
+  CudaWorkspace w;
+  w.scalars = Bytes(4096);
+  if (m.position == Position::rope) {
+    const std::int64_t rotary = m.rope.rotary_size > 0 ? m.rope.rotary_size : m.head_size;
+    w.tables = Bytes(2 * aligned(t.sequence * (rotary / 2) * 4));
+  }
+  if (m.position == Position::alibi) w.tables = Bytes(aligned(m.heads * 4));
+  // What cuBLAS asks for on Hopper (cuBLAS documentation, "cublasSetWorkspace"); the kernels use the same bytes in
+  // their turn: flash attention a float per query and head, the embedding's gradient its sorted tokens, sums over rows
+  // the partial sums of some hundred blocks.
+  const std::int64_t library = 32 << 20, flash = 4 * rows * m.heads, sorting = 64 * rows;
+  const std::int64_t partial = 1024 * 4 * std::max(m.hidden_size, m.mlp_size);
+  w.temporary = Bytes(aligned(std::max({library, flash, sorting, partial})));
+  return w;
+}
+
 }  // namespace dtcalc

@@ -55,7 +55,9 @@ std::map<std::string, Input, std::less<>> symbols_of(const Scenario& s, const To
   put("p_model", "bytes of a weight", w.weight / 2.0, derived);
   put("p_gradient", "bytes of an accumulated gradient", w.gradient / 2.0, derived);
   put("p_master", "bytes of a master weight and of a moment", w.moment / 2.0, derived);
-  put("p_logits", "bytes of a logit", t.precision == Precision::fp64 ? 8 : 4, derived);
+  const double wide = t.precision == Precision::fp64 ? 8 : 4;
+  put("p_logits", "bytes of a logit", s.software.narrow_logits ? half_bytes(compute_dtype(t.precision)) / 2.0 : wide,
+      derived);
   put("s_states", "moments of the optimizer", w.moments, derived);
   put("separate_master", "1 when there is a master copy", w.master > 0, derived);
   const Dtype dtype = scope == Scope::inference ? s.inference.precision : compute_dtype(t.precision);

@@ -29,6 +29,8 @@ std::vector<Field> software() {
           "/software/fuse_rope_cache", "Rotary embedding of queries and keys and the cache's append are one kernel."),
       in<&S::software, &W::fuse_loss>("/software/fuse_loss",
                                       "Loss and its gradient are computed in place over the logits."),
+      in<&S::software, &W::narrow_logits>("/software/narrow_logits",
+                                          "Logits are kept in the 2 bytes of mixed precision, not in 4."),
       in<&S::software, &W::fuse_output_dropout>("/software/fuse_output_dropout",
                                                 "Dropout of a projection's output is applied with its bias."),
       in<&S::software, &W::fuse_optimizer>("/software/fuse_optimizer",

@@ -12,10 +12,11 @@
 #include "engine/cpu/attention.hpp"
 #include "engine/cpu/attention_flash.hpp"
 #include "engine/cpu/head_norm_rope.hpp"
+#include "engine/cpu/initialize.hpp"
 #include "engine/cpu/norm.hpp"
 #include "engine/cpu/optimizer.hpp"
-#include "engine/cpu/philox.hpp"
 #include "engine/cpu/workspace.hpp"
+#include "engine/placement.hpp"
 
 namespace dtcalc::cpu {
 namespace {
@@ -23,7 +24,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::int64_t kGuard = 64;
-constexpr std::uint32_t kInitializationOp = 1u << 30;  // keeps weights and dropout masks in different Philox streams
 
 /// What the scenario asks and these kernels cannot do.
 template <class T>
@@ -38,13 +38,6 @@ std::optional<Error> refusal(const Scenario& s) {
     return Error{"/software", s.software.id, "was changed into a stack that the CPU kernels do not implement",
                  "use the preset dtcalc-cpu as it is"};
   return std::nullopt;
-}
-
-/// Two normal numbers from two 32-bit words (Box, Muller).
-std::pair<double, double> normals(std::uint32_t a, std::uint32_t b) {
-  const double u = (a + 0.5) * 0x1p-32, angle = b * 0x1p-32 * 6.283185307179586;
-  const double r = std::sqrt(-2 * std::log(u));
-  return {r * std::cos(angle), r * std::sin(angle)};
 }
 
 }  // namespace
@@ -64,8 +57,7 @@ Result<std::unique_ptr<Executor<T>>> Executor<T>::make(const Scenario& scenario,
   std::unique_ptr<Executor> executor(new Executor(scenario, options, std::move(arena).value(), std::move(training)));
   executor->evaluation_ = forward;
   if (scenario.model.position == Position::rope) {
-    const std::int64_t half =
-        scenario.model.rope.rotary_size / 2 > 0 ? scenario.model.rope.rotary_size / 2 : scenario.model.head_size / 2;
+    const std::int64_t half = rotary_size(scenario.model) / 2;
     executor->rope_cosine_.resize(static_cast<std::size_t>(scenario.training.sequence * half));
     executor->rope_sine_.resize(executor->rope_cosine_.size());
     if (auto error = fill_rope_table<T>(scenario.model.rope, scenario.model.head_size, 0, scenario.training.sequence,
@@ -85,22 +77,7 @@ Executor<T>::Executor(const Scenario& scenario, const ExecutorOptions& options, 
       parameters_(list_parameters(training_)),
       pool_(std::make_unique<ThreadPool>(options.threads)),
       flop_(options.threads) {
-  const Structure& structure = *training_.structure;
-  const int segments = static_cast<int>(structure.blocks.size()) + 2;
-  for (int s = 0; s < segments; ++s) {
-    const LoweredSegment& segment = s == 0             ? structure.prologue
-                                    : s < segments - 1 ? structure.blocks[s - 1]
-                                                       : structure.epilogue;
-    for (const Program* p : {&segment.forward, &segment.backward}) {
-      measured_from_.push_back(measured_.size());
-      for (const Group& g : p->groups) measured_.push_back({s, &g, 0, 0, 0});
-    }
-  }
-  static const Group norm{Name::optimizer_norm, Phase::optimizer, {}},
-      update{Name::optimizer_update, Phase::optimizer, {}};
-  measured_from_.push_back(measured_.size());
-  measured_.push_back({0, &norm, 0, 0, 0});
-  measured_.push_back({0, &update, 0, 0, 0});
+  measured_ = group_clocks(training_, measured_from_);
 }
 
 template <class T>
@@ -115,32 +92,7 @@ Context Executor<T>::context() {
 
 template <class T>
 void Executor<T>::initialize(std::uint64_t seed) {
-  const double deviation = 0.5 / std::sqrt(static_cast<double>(scenario_.model.hidden_size));
-  const double residual = deviation / std::sqrt(2.0 * static_cast<double>(scenario_.model.layers));
-  for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    const ParameterView& p = parameters_[i];
-    T* out = parameter(p.offset);
-    if (p.columns == 0) {  // vectors: norm weights one (or zero where one is added), biases zero
-      const bool one = p.suffix == "weight" && !scenario_.model.norm_weight_offset;
-      std::fill_n(out, p.elements, one ? T(1) : T(0));
-      continue;
-    }
-    const bool into_stream = p.op == Name::attention_output || p.op == Name::mlp_down;
-    const double sigma = into_stream ? residual : deviation;
-    const DropoutStream stream(DropoutKey{seed, 0, 0, static_cast<std::uint32_t>(i), kInitializationOp});
-    for (std::int64_t e = 0; e < p.elements; e += 4) {
-      const auto index = static_cast<std::uint64_t>(e / 4);
-      const PhiloxBlock words =
-          philox4x32_10({static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32),
-                         stream.counter_high[0], stream.counter_high[1]},
-                        stream.key);
-      const auto [a, b] = normals(words[0], words[1]);
-      const auto [c, d] = normals(words[2], words[3]);
-      const double four[4] = {a, b, c, d};
-      for (std::int64_t j = 0; j < std::min<std::int64_t>(4, p.elements - e); ++j)
-        out[e + j] = static_cast<T>(sigma * four[j]);
-    }
-  }
+  initialize_parameters(*pool_, scenario_.model, seed, parameters_, parameter());
   for (int m = 0; m < moments(); ++m)
     for (const ParameterView& p : parameters_) std::fill_n(moment(m, p.offset), p.elements, T(0));
   zero_gradients();
@@ -153,6 +105,13 @@ void Executor<T>::zero_gradients() {
       std::fill_n(gradient(parameters_[static_cast<std::size_t>(i)].offset),
                   parameters_[static_cast<std::size_t>(i)].elements, T(0));
   });
+}
+
+template <class T>
+T* Executor<T>::pointer(const Binding& b, const LoweredSegment& s, const Program& program, TensorId tensor,
+                        std::int64_t layer, bool forward) const {
+  const std::int64_t offset = offset_of(b, s, program, tensor, layer, forward);
+  return offset == kNowhere ? nullptr : at<T>(offset);
 }
 
 template <class T>

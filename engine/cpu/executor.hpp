@@ -11,17 +11,9 @@
 #include "engine/binding.hpp"
 #include "engine/cpu/arena.hpp"
 #include "engine/cpu/context.hpp"
+#include "engine/engine.hpp"
 
 namespace dtcalc::cpu {
-
-/// What was measured of one group: sums over its calls since `reset_measurements`.
-struct GroupMeasurement {
-  int segment = 0;  ///< index into MemoryPlan::segment
-  const Group* group = nullptr;
-  std::int64_t calls = 0;
-  double seconds = 0;
-  std::uint64_t flop = 0;  ///< counted where the arithmetic is called
-};
 
 struct ExecutorOptions {
   int threads = 1;
@@ -95,7 +87,6 @@ class Executor {
                   std::int64_t layer, bool forward);
   T* pointer(const Binding& binding, const LoweredSegment& segment, const Program& program, TensorId tensor,
              std::int64_t layer, bool forward) const;
-  T* residual(const Binding& binding, std::int64_t layer, bool incoming) const;
   void poison_scratch(const Binding& binding, const Program& program, int kernel, int segment, bool forward);
   void load_inputs(const Binding& binding, std::span<const std::int32_t> tokens, std::span<const std::int32_t> targets);
   void forward_pass(const Binding& binding);

@@ -1,5 +1,4 @@
 // One case per contract: where its operands lie and which CPU kernel implements it.
-#include <cmath>
 #include <cstring>
 
 #include "engine/cpu/activation.hpp"
@@ -13,74 +12,9 @@
 #include "engine/cpu/loss.hpp"
 #include "engine/cpu/norm.hpp"
 #include "engine/cpu/product.hpp"
+#include "engine/placement.hpp"
 
 namespace dtcalc::cpu {
-
-namespace {
-
-std::int64_t elements_of(const Binding& b, const LoweredSegment& s, TensorId tensor) {
-  const Extent& extent = s.tensors[static_cast<std::size_t>(tensor)].elements;
-  std::int64_t value = extent.factor;
-  for (int i = 0; i < extent.length; ++i) value *= b.symbol(extent.symbols[static_cast<std::size_t>(i)]);
-  return value;
-}
-
-}  // namespace
-
-// --- where tensors lie ----------------------------------------------------------------------------------------------
-
-/// The residual stream at the lower (`incoming`) or upper border of a segment. It lies in the slot of whoever keeps it
-/// for the backward pass: the next segment as its input, or the segment that made it; otherwise in the boundary buffer.
-template <class T>
-T* Executor<T>::residual(const Binding& b, std::int64_t layer, bool incoming) const {
-  const std::int64_t maker = incoming ? layer - 1 : layer;
-  const auto slot = [&](std::int64_t owner, std::int16_t index) {
-    const std::size_t at_layer = static_cast<std::size_t>(owner + 1);
-    return at<T>(b.plan.slots + b.shift + b.slot_start[at_layer] +
-                 b.plan.segment[b.segment_index[at_layer]].saved[static_cast<std::size_t>(index)]);
-  };
-  const LoweredSegment& user = segment_of(b, maker + 1);
-  if (maker + 1 < b.layers && user.input_saved)
-    return slot(maker + 1, user.forward.location[static_cast<std::size_t>(user.residual_in)].index);
-  const LoweredSegment& made = segment_of(b, maker);
-  const Location location = made.forward.location[static_cast<std::size_t>(made.residual_out)];
-  if (location.region == Region::saved) return slot(maker, location.index);
-  return at<T>(b.plan.boundary_residual + b.shift);
-}
-
-template <class T>
-T* Executor<T>::pointer(const Binding& b, const LoweredSegment& s, const Program& program, TensorId tensor,
-                        std::int64_t layer, bool forward) const {
-  if (tensor == kNone) return nullptr;
-  const Location location = program.location[static_cast<std::size_t>(tensor)];
-  const std::size_t index = static_cast<std::size_t>(location.index), at_layer = static_cast<std::size_t>(layer + 1);
-  const SegmentPlan& plan = b.plan.segment[b.segment_index[at_layer]];
-  switch (location.region) {
-    case Region::none:
-      return nullptr;
-    case Region::parameter:
-    case Region::gradient: {
-      const std::int64_t start = location.region == Region::parameter ? b.plan.parameters : b.plan.gradients;
-      const std::int64_t element = s.parameters[index].tied ? b.plan.segment[0].parameter[0]  // the prologue's table
-                                                            : b.parameter_start[at_layer] + plan.parameter[index];
-      return at<T>(start) + element;
-    }
-    case Region::input:
-      return at<T>((location.index == 0 ? b.plan.tokens : b.plan.targets) + b.shift);
-    case Region::saved:
-      return at<T>(b.plan.slots + b.shift + b.slot_start[at_layer] + plan.saved[index]);
-    case Region::boundary:
-      if (location.index == 1) return at<T>(b.plan.boundary_delta + b.shift);
-      return forward ? residual(b, layer, tensor == s.residual_in) : at<T>(b.plan.boundary_residual + b.shift);
-    case Region::boundary_gradient:
-      return at<T>(b.plan.boundary_gradient + b.shift);
-    case Region::scratch:
-      return at<T>(b.plan.scratch + b.shift + (forward ? plan.forward : plan.backward)[index]);
-  }
-  return nullptr;
-}
-
-// --- the kernels ----------------------------------------------------------------------------------------------------
 
 template <class T>
 void Executor<T>::run_kernel(const Binding& b, const LoweredSegment& s, const Program& program, const Kernel& kernel,
@@ -97,10 +31,7 @@ void Executor<T>::run_kernel(const Binding& b, const LoweredSegment& s, const Pr
   const std::int64_t m = b.values[kernel.m], n = b.values[kernel.n], k = b.values[kernel.k];
   const DropoutKey key{scenario_.training.seed, step_, micro_batch_, static_cast<std::uint32_t>(layer + 1),
                        kernel.site};
-  const double drop = !kernel.drops      ? 0
-                      : kernel.site == 0 ? model.embedding_dropout
-                      : kernel.site == 1 ? model.attention_dropout
-                                         : model.residual_dropout;
+  const double drop = dropout_of(model, kernel);
   const auto copy = [&](const T* from, T* to, std::int64_t count) {
     if (from != to) std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(T));
   };
@@ -112,10 +43,7 @@ void Executor<T>::run_kernel(const Binding& b, const LoweredSegment& s, const Pr
 
   const AttentionShape shape{batch, sequence, b.symbol(Symbol::key), model.heads, model.kv_heads, model.head_size};
   AttentionOptions attention;
-  attention.scale = model.attention_scale == AttentionScale::given ? model.attention_scale_value
-                    : model.attention_scale == AttentionScale::inverse_head_size
-                        ? 1 / static_cast<double>(model.head_size)
-                        : 1 / std::sqrt(static_cast<double>(model.head_size));
+  attention.scale = attention_scale(model);
   attention.softcap = model.attention_softcap;
   attention.alibi_slopes = alibi_.empty() ? nullptr : alibi_.data();
   attention.window = s.local ? model.sliding_window : 0;
@@ -130,14 +58,14 @@ void Executor<T>::run_kernel(const Binding& b, const LoweredSegment& s, const Pr
   const auto with_heads = [&](int operand, QkNorm kind, bool rotate) {
     heads.heads = elements(operand) / (rows * model.head_size);
     heads.norm = kind;
-    heads.rotary_size = !rotate ? 0 : model.rope.rotary_size > 0 ? model.rope.rotary_size : model.head_size;
+    heads.rotary_size = rotate ? rotary_size(model) : 0;
     return heads;
   };
   const T *cosine = rope_cosine_.data(), *sine = rope_sine_.data();
 
   EmbeddingShape embedding;
   embedding.batch = batch, embedding.sequence = sequence, embedding.hidden = hidden;
-  embedding.first_position = model.position == Position::learned ? position_rows(model) - model.max_sequence : 0;
+  embedding.first_position = first_position(model);
   embedding.scale = model.embedding_scale;
   embedding.dropout = drop;
   embedding.key = key;
@@ -266,11 +194,8 @@ void Executor<T>::run_kernel(const Binding& b, const LoweredSegment& s, const Pr
   }
 }
 
-#define DTCALC_INSTANTIATE(T)                                                                                     \
-  template T* Executor<T>::residual(const Binding&, std::int64_t, bool) const;                                    \
-  template T* Executor<T>::pointer(const Binding&, const LoweredSegment&, const Program&, TensorId, std::int64_t, \
-                                   bool) const;                                                                   \
-  template void Executor<T>::run_kernel(const Binding&, const LoweredSegment&, const Program&, const Kernel&,     \
+#define DTCALC_INSTANTIATE(T)                                                                                 \
+  template void Executor<T>::run_kernel(const Binding&, const LoweredSegment&, const Program&, const Kernel&, \
                                         std::int64_t, bool);
 DTCALC_INSTANTIATE(float)
 DTCALC_INSTANTIATE(double)

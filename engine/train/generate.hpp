@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "costmodel/error.hpp"
-#include "costmodel/units.hpp"
+#include "engine/device.hpp"
 
 namespace dtcalc {
 
@@ -17,8 +17,8 @@ struct GenerateOptions {
   std::filesystem::path checkpoint;  ///< folder of a run (its newest whole checkpoint) or of one checkpoint
   std::string prompt;                ///< bytes are tokens; empty: the byte 0 that stands before each training file
   std::int64_t tokens = 200;
-  int threads = 1;
-  std::optional<Bytes> free_memory;               ///< as in TrainOptions
+  std::optional<DeviceChoice> device;             ///< none: of the kind that the checkpoint was trained on
+  int threads = 1;                                ///< of the CPU
   std::function<void(std::string_view)> on_text;  ///< each new token's text: a byte, or `<id>` above 255
   std::function<bool()> stop_requested;           ///< asked after each token
   std::function<void(const Error&)> on_refused;   ///< a damaged checkpoint was passed over

@@ -2,13 +2,15 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "costmodel/evaluate/evaluate.hpp"
 #include "costmodel/scenario/fields.hpp"
-#include "engine/cpu/executor.hpp"
+#include "engine/engine.hpp"
 #include "engine/train/admission.hpp"
 #include "engine/train/checkpoint.hpp"
 #include "engine/train/resume.hpp"
@@ -30,20 +32,18 @@ struct Batch {
   std::vector<std::int32_t> tokens, targets;
 };
 
-template <class T>
 class Run {
  public:
-  Run(const Scenario& scenario, const TokenSource& source, const TrainOptions& options, cpu::Executor<T>& executor)
-      : scenario_(scenario), source_(source), options_(options), executor_(executor), batch_(scenario.training) {}
+  Run(const Scenario& scenario, const TokenSource& source, const TrainOptions& options, Engine& engine)
+      : scenario_(scenario), source_(source), options_(options), engine_(engine), batch_(scenario.training) {}
 
   std::optional<std::vector<Error>> begin();
   Result<TrainReport> go();
 
  private:
-  double train_step(std::int64_t step);
-  void evaluate_held_out(std::int64_t step);
-  bool parameters_finite();
-  std::optional<Error> save();
+  Result<double> train_step(std::int64_t step);
+  std::optional<std::vector<Error>> evaluate_held_out(std::int64_t step);
+  std::optional<Error> save(const StateTensors& tensors);
   RunState state() const;
   void restore(const RunState& state);
   Error diverged(std::string_view what, double value) const;
@@ -51,13 +51,12 @@ class Run {
   const Scenario& scenario_;
   const TokenSource& source_;
   const TrainOptions& options_;
-  cpu::Executor<T>& executor_;
+  Engine& engine_;
   Batch batch_;
   TrainReport report_;
 };
 
-template <class T>
-RunState Run<T>::state() const {
+RunState Run::state() const {
   const Training& t = scenario_.training;
   RunState state;
   state.step = report_.steps_done;
@@ -68,24 +67,26 @@ RunState Run<T>::state() const {
   state.history = {{"train_loss", report_.loss},
                    {"held_out_step", {report_.held_out_step.begin(), report_.held_out_step.end()}},
                    {"held_out_loss", report_.held_out_loss}};
+  if (const LossScale scale = engine_.loss_scale(); scale.factor > 0)
+    state.history.push_back({"loss_scale", {scale.factor, static_cast<double>(scale.steps)}});
   return state;
 }
 
-template <class T>
-void Run<T>::restore(const RunState& state) {
+void Run::restore(const RunState& state) {
   report_.steps_done = state.step;
   for (const Series& series : state.history) {
     if (series.name == "train_loss") report_.loss = series.values;
     if (series.name == "held_out_loss") report_.held_out_loss = series.values;
     if (series.name == "held_out_step")
       for (const double step : series.values) report_.held_out_step.push_back(static_cast<std::int64_t>(step));
+    if (series.name == "loss_scale" && series.values.size() == 2)
+      engine_.set_loss_scale({series.values[0], static_cast<std::int64_t>(series.values[1])});
   }
 }
 
 /// Fresh parameters, or those of the checkpoint.
-template <class T>
-std::optional<std::vector<Error>> Run<T>::begin() {
-  executor_.initialize(scenario_.training.seed);
+std::optional<std::vector<Error>> Run::begin() {
+  if (auto error = engine_.initialize(scenario_.training.seed)) return std::vector{*error};
   if (options_.checkpoint.empty()) return std::nullopt;
   const Result<FoundCheckpoint> found = find_latest(options_.checkpoint);
   if (!found) return found.errors();
@@ -101,57 +102,67 @@ std::optional<std::vector<Error>> Run<T>::begin() {
   const Checkpoint& checkpoint = *found->checkpoint;
   if (auto errors = differences(checkpoint.state, scenario_, identity(source_), options_.more_steps); !errors.empty())
     return errors;
-  if (auto error = load_parameters(checkpoint, parameter_tensors(executor_))) return std::vector{*error};
-  if (auto error = load_moments(checkpoint, moment_tensors(executor_))) return std::vector{*error};
+  const Result<StateTensors> tensors = engine_.state();
+  if (!tensors) return tensors.errors();
+  if (auto error = load_parameters(checkpoint, tensors->parameters)) return std::vector{*error};
+  if (auto error = load_moments(checkpoint, tensors->moments)) return std::vector{*error};
+  if (auto error = engine_.take_state()) return std::vector{*error};
   restore(checkpoint.state);
   report_.saved = checkpoint.folder;
   return std::nullopt;
 }
 
 /// All micro-batches of a step; gradients are left for the optimizer. Returns the mean loss.
-template <class T>
-double Run<T>::train_step(std::int64_t step) {
+Result<double> Run::train_step(std::int64_t step) {
   const Training& t = scenario_.training;
   double sum = 0;
   for (std::int64_t m = 0; m < t.global_batch / t.micro_batch; ++m) {
     fill_batch(source_, {Split::train, step, m}, t.sequence, batch_.tokens, batch_.targets);
-    sum += executor_.forward_backward(step, m, batch_.tokens, batch_.targets);
+    const Result<double> loss = engine_.forward_backward(step, m, batch_.tokens, batch_.targets);
+    if (!loss) return loss;
+    sum += *loss;
   }
   return sum / static_cast<double>(t.global_batch * t.sequence);
 }
 
-template <class T>
-void Run<T>::evaluate_held_out(std::int64_t step) {
+std::optional<std::vector<Error>> Run::evaluate_held_out(std::int64_t step) {
   double sum = 0;
   for (std::int64_t i = 0; i < options_.evaluation_batches; ++i) {
     fill_batch(source_, {Split::held_out, 0, i}, scenario_.training.sequence, batch_.tokens, batch_.targets);
-    sum += executor_.evaluate(batch_.tokens, batch_.targets);
+    const Result<double> loss = engine_.evaluate(batch_.tokens, batch_.targets);
+    if (!loss) return loss.errors();
+    sum += *loss;
   }
   report_.held_out_step.push_back(step);
   report_.held_out_loss.push_back(sum / static_cast<double>(options_.evaluation_batches));
+  return std::nullopt;
 }
 
 template <class T>
-bool Run<T>::parameters_finite() {
-  for (const ParameterView& p : executor_.parameters()) {
-    const T* w = executor_.parameter(p.offset);
-    for (std::int64_t i = 0; i < p.elements; ++i)
-      if (!std::isfinite(w[i])) return false;
+bool finite(std::span<const std::byte> bytes) {
+  for (; bytes.size() >= sizeof(T); bytes = bytes.subspan(sizeof(T))) {
+    T value;
+    std::memcpy(&value, bytes.data(), sizeof(T));
+    if (!std::isfinite(value)) return false;
   }
   return true;
 }
 
-template <class T>
-std::optional<Error> Run<T>::save() {
-  const auto parameters = views(parameter_tensors(executor_)), moments = views(moment_tensors(executor_));
+bool all_finite(const std::vector<safetensors::TensorTarget>& tensors) {
+  return std::all_of(tensors.begin(), tensors.end(), [](const safetensors::TensorTarget& t) {
+    return t.type == safetensors::Type::f64 ? finite<double>(t.data) : finite<float>(t.data);
+  });
+}
+
+std::optional<Error> Run::save(const StateTensors& tensors) {
+  const auto parameters = views(tensors.parameters), moments = views(tensors.moments);
   const auto folder = save_checkpoint(options_.checkpoint, state(), parameters, moments);
   if (!folder) return folder.errors().front();
   report_.saved = *folder;
   return std::nullopt;
 }
 
-template <class T>
-Error Run<T>::diverged(std::string_view what, double value) const {
+Error Run::diverged(std::string_view what, double value) const {
   return {fmt::format("step {}", report_.steps_done + 1), fmt::format("{}", value),
           fmt::format("is the {}: the run has diverged", what),
           report_.saved.empty()
@@ -159,8 +170,7 @@ Error Run<T>::diverged(std::string_view what, double value) const {
               : fmt::format("lower training.learning_rate; the last good checkpoint is {}", report_.saved.string())};
 }
 
-template <class T>
-Result<TrainReport> Run<T>::go() {
+Result<TrainReport> Run::go() {
   const Training& t = scenario_.training;
   report_.first_step = report_.steps_done + 1;
   const auto fail = [&](std::string_view what, double value) {
@@ -171,10 +181,14 @@ Result<TrainReport> Run<T>::go() {
   const auto due = [](std::int64_t step, std::int64_t interval) { return interval > 0 && step % interval == 0; };
   for (std::int64_t step = report_.first_step; step <= t.steps; ++step) {
     const auto begin = Clock::now();
-    StepReport now{step, t.steps, train_step(step), learning_rate(t, step), 0, 0, std::nullopt};
+    const Result<double> loss = train_step(step);
+    if (!loss) return loss.errors();
+    StepReport now{step, t.steps, *loss, learning_rate(t, step), 0, 0, std::nullopt};
     if (!std::isfinite(now.loss)) return fail("training loss", now.loss);
-    now.gradient_norm = executor_.optimizer_step(step, now.learning_rate);
-    if (!std::isfinite(now.gradient_norm)) return fail("norm of the gradient", now.gradient_norm);
+    const Result<Update> update = engine_.optimizer_step(step, now.learning_rate);
+    if (!update) return update.errors();
+    now.gradient_norm = update->gradient_norm;
+    if (!update->skipped && !std::isfinite(now.gradient_norm)) return fail("norm of the gradient", now.gradient_norm);
     report_.seconds += since(begin);
     report_.steps_done = step;
     report_.loss.push_back(now.loss);
@@ -183,14 +197,16 @@ Result<TrainReport> Run<T>::go() {
     report_.tokens_per_s = now.tokens_per_s;
     const bool last = step == t.steps;
     if (options_.evaluation_batches > 0 && (last || due(step, options_.evaluation_interval))) {
-      evaluate_held_out(step);
+      if (auto errors = evaluate_held_out(step)) return *errors;
       now.held_out_loss = report_.held_out_loss.back();
     }
     if (options_.on_step) options_.on_step(now);
     const bool stop = !last && options_.stop_requested && options_.stop_requested();
     if (!options_.checkpoint.empty() && (last || stop || due(step, options_.checkpoint_interval))) {
-      if (!parameters_finite()) return fail("value of a parameter", std::nan(""));
-      if (auto error = save()) return *error;
+      const Result<StateTensors> tensors = engine_.state();
+      if (!tensors) return tensors.errors();
+      if (!all_finite(tensors->parameters)) return fail("value of a parameter", std::nan(""));
+      if (auto error = save(*tensors)) return *error;
     }
     if (stop) {
       report_.end = TrainEnd::stopped;
@@ -198,17 +214,6 @@ Result<TrainReport> Run<T>::go() {
     }
   }
   return report_;
-}
-
-template <class T>
-Result<TrainReport> train_in(const Scenario& scenario, const TokenSource& source, const TrainOptions& options) {
-  auto executor = cpu::Executor<T>::make(scenario, {.threads = options.threads});
-  if (!executor) return executor.errors();
-  Run<T> run(scenario, source, options, **executor);
-  if (auto errors = run.begin()) return *errors;
-  auto report = run.go();
-  if (report) report->predicted_peak = evaluate(scenario, true).total;
-  return report;
 }
 
 std::optional<Error> refuse_vocabulary(const Scenario& scenario, const TokenSource& source) {
@@ -243,11 +248,19 @@ Result<TokenSource> open_source(const Scenario& scenario, const DataOptions& opt
 }
 
 Result<TrainReport> train(const Scenario& scenario, const TokenSource& source, const TrainOptions& options) {
-  const Scenario planned = with_threads(scenario, options.threads);
+  const Scenario planned = options.device.cuda ? scenario : with_threads(scenario, options.threads);
   if (auto error = refuse_vocabulary(planned, source)) return *error;
   if (auto error = refuse_beyond_memory(planned, options.free_memory)) return *error;
-  return planned.training.precision == Precision::fp64 ? train_in<double>(planned, source, options)
-                                                       : train_in<float>(planned, source, options);
+  EngineOptions engine_options;
+  engine_options.device = options.device;
+  engine_options.threads = options.threads;
+  const auto engine = make_engine(planned, engine_options);
+  if (!engine) return engine.errors();
+  Run run(planned, source, options, **engine);
+  if (auto errors = run.begin()) return *errors;
+  auto report = run.go();
+  if (report) report->predicted_peak = evaluate(planned, true).total;
+  return report;
 }
 
 }  // namespace dtcalc

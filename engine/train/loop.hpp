@@ -12,6 +12,7 @@
 
 #include "costmodel/error.hpp"
 #include "costmodel/scenario/scenario.hpp"
+#include "engine/device.hpp"
 #include "engine/train/data.hpp"
 
 namespace dtcalc {
@@ -28,7 +29,8 @@ struct StepReport {
 };
 
 struct TrainOptions {
-  int threads = 1;
+  DeviceChoice device;
+  int threads = 1;                       ///< of the CPU backend, and of initialisation
   std::filesystem::path checkpoint;      ///< folder of the run; empty: nothing is written
   std::int64_t checkpoint_interval = 0;  ///< steps between checkpoints; 0: only at the end and when stopped
   std::int64_t evaluation_interval = 0;  ///< steps between evaluations; 0: only at the end

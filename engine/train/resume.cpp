@@ -14,6 +14,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view threads = "/hardware/multiprocessors";
+constexpr std::string_view gpu_stack = "dtcalc-cuda";
 constexpr std::string_view steps = "/training/steps";
 constexpr std::array<std::string_view, 4> sections{"/model/", "/software/", "/training/", "/attention"};
 /// Texts, a convention of counting and a cost that is only predicted.
@@ -26,8 +27,17 @@ constexpr std::array<std::string_view, 8> without_effect{"/model/name",
                                                          "/software/launch_overhead_s",
                                                          "/training/causal_flop"};
 
-bool matters(std::string_view pointer) {
-  if (pointer == threads) return true;
+/// What follows from the device: a run that goes on elsewhere has other kernels, precision and bits.
+constexpr std::array<std::string_view, 3> of_the_device{"/software/", "/training/precision", "/attention"};
+
+bool follows_the_device(std::string_view pointer) {
+  return std::any_of(of_the_device.begin(), of_the_device.end(),
+                     [&](auto section) { return pointer.starts_with(section); });
+}
+
+bool matters(std::string_view pointer, bool other_device, bool gpu) {
+  if (pointer == threads) return !other_device && !gpu;  // the sums of GPU kernels are cut by shapes alone
+  if (other_device && follows_the_device(pointer)) return false;
   return std::any_of(sections.begin(), sections.end(), [&](auto section) { return pointer.starts_with(section); }) &&
          std::find(without_effect.begin(), without_effect.end(), pointer) == without_effect.end();
 }
@@ -39,8 +49,10 @@ std::vector<Error> differences(const RunState& state, const Scenario& scenario, 
   std::vector<Error> errors;
   const json then = json::parse(state.scenario, nullptr, false), now = to_json(scenario);
   if (then.is_discarded()) return {Error{"manifest.json", "", "holds no scenario", "start a new run"}};
+  const json::json_pointer stack("/software/id");
+  const bool was_on_gpu = then.value(stack, json()) == gpu_stack, on_gpu = now.value(stack, json()) == gpu_stack;
   for (const Field& field : fields()) {
-    if (!matters(field.info.pointer)) continue;
+    if (!matters(field.info.pointer, was_on_gpu != on_gpu, on_gpu)) continue;
     const json::json_pointer pointer{std::string(field.info.pointer)};
     const json old = then.value(pointer, json()), value = now.value(pointer, json());
     if (old == value) continue;

@@ -19,21 +19,21 @@ safetensors::TensorTarget tensor(std::string name, const ParameterView& paramete
 }  // namespace
 
 template <class T>
-std::vector<safetensors::TensorTarget> parameter_tensors(cpu::Executor<T>& executor) {
+std::vector<safetensors::TensorTarget> parameter_tensors(const std::vector<ParameterView>& parameters, T* values) {
   std::vector<safetensors::TensorTarget> tensors;
-  for (const ParameterView& p : executor.parameters())
-    tensors.push_back(tensor(p.name, p, executor.parameter(p.offset)));
+  for (const ParameterView& p : parameters) tensors.push_back(tensor(p.name, p, values + p.offset));
   return tensors;
 }
 
 template <class T>
-std::vector<safetensors::TensorTarget> moment_tensors(cpu::Executor<T>& executor) {
+std::vector<safetensors::TensorTarget> moment_tensors(const std::vector<ParameterView>& parameters, T* values,
+                                                      int moments, std::int64_t stride) {
   constexpr std::array<std::string_view, 2> suffix{".first_moment", ".second_moment"};
   std::vector<safetensors::TensorTarget> tensors;
-  for (const ParameterView& p : executor.parameters())
-    for (int m = 0; p.trained && m < executor.moments(); ++m)
+  for (const ParameterView& p : parameters)
+    for (int m = 0; p.trained && m < moments; ++m)
       tensors.push_back(
-          tensor(p.name + std::string(suffix[static_cast<std::size_t>(m)]), p, executor.moment(m, p.offset)));
+          tensor(p.name + std::string(suffix[static_cast<std::size_t>(m)]), p, values + m * stride + p.offset));
   return tensors;
 }
 
@@ -43,9 +43,11 @@ std::vector<safetensors::TensorView> views(const std::vector<safetensors::Tensor
   return result;
 }
 
-template std::vector<safetensors::TensorTarget> parameter_tensors(cpu::Executor<float>&);
-template std::vector<safetensors::TensorTarget> parameter_tensors(cpu::Executor<double>&);
-template std::vector<safetensors::TensorTarget> moment_tensors(cpu::Executor<float>&);
-template std::vector<safetensors::TensorTarget> moment_tensors(cpu::Executor<double>&);
+using Targets = std::vector<safetensors::TensorTarget>;
+using Views = std::vector<ParameterView>;
+template Targets parameter_tensors<float>(const Views&, float*);
+template Targets parameter_tensors<double>(const Views&, double*);
+template Targets moment_tensors<float>(const Views&, float*, int, std::int64_t);
+template Targets moment_tensors<double>(const Views&, double*, int, std::int64_t);
 
 }  // namespace dtcalc

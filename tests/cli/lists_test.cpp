@@ -37,7 +37,7 @@ TEST_CASE("doctor says what is there and what is off", "[cli]") {
     if (f["state"] != "ok") CHECK_FALSE(f["way"].get<std::string>().empty());
   }
   CHECK(parts == std::vector<std::string>{"program", "build", "processor", "memory", "system", "CUDA toolkit",
-                                          "GPU driver", "desktop program", "data", "terminal"});
+                                          "GPU", "desktop program", "data", "terminal"});
   ProcessOptions options;
   options.arguments = {"doctor"};
   options.environment = {{"DTCALC_DATA_DIR", "/nowhere"}};

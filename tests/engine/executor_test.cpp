@@ -203,7 +203,7 @@ TEST_CASE("counted FLOPs equal the ledger's executed FLOPs in every group") {
       CHECK(static_cast<double>(e->counted_flop()) == totals.hardware_flop.value());
       const auto measured = e->measurements();
       for (const GroupItem& item : details.groups)
-        for (const cpu::GroupMeasurement& m : measured)
+        for (const GroupMeasurement& m : measured)
           if (m.group == item.group && m.calls > 0) {
             CAPTURE(text(item.group->name));
             CHECK(m.calls == item.count);

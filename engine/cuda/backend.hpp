@@ -1,0 +1,21 @@
+// The border of the CUDA backend: what the rest of the engine calls. Needs no CUDA to include. Builds without a CUDA
+// toolkit link engine/without_cuda.cpp in its place, which says so.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/device.hpp"
+#include "engine/engine.hpp"
+
+namespace dtcalc::cuda {
+
+/// As dtcalc::find_gpus.
+Result<std::vector<GpuDescription>> find_gpus();
+
+/// Free bytes of GPU `index` as the driver counts them, after its context was made.
+Result<Bytes> free_memory(int index);
+
+Result<std::unique_ptr<Engine>> make_cuda_engine(const Scenario& scenario, const EngineOptions& options);
+
+}  // namespace dtcalc::cuda
