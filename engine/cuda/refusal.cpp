@@ -1,0 +1,74 @@
+#include "engine/cuda/refusal.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "costmodel/evaluate/sizes.hpp"
+#include "kernels/attention_flash.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/embedding.hpp"
+#include "kernels/head_norm_rope.hpp"
+#include "kernels/norm.hpp"
+#include "kernels/optimizer.hpp"
+
+namespace dtcalc::cuda {
+namespace {
+
+AttentionShape attention_shape(const Scenario& s) {
+  const Model& m = s.model;
+  return {s.training.micro_batch, s.training.sequence, s.training.sequence, m.heads, m.kv_heads, m.head_size};
+}
+
+bool implemented(Precision p) {
+  return p == Precision::fp32 || p == Precision::tf32 || p == Precision::bf16_mixed || p == Precision::fp16_mixed;
+}
+
+}  // namespace
+
+std::optional<Error> refuse(const Scenario& s) {
+  const Choices c = choices_of(s, true);
+  if (s.software.id != "dtcalc-cuda")
+    return Error{"/software", s.software.id, "is not the stack of this program's GPU kernels", "use dtcalc-cuda"};
+  if (!implemented(s.training.precision))
+    return Error{"/training/precision", "", "the CUDA engine computes in fp32, tf32, bf16_mixed or fp16_mixed",
+                 "set training.precision=bf16_mixed"};
+  if (c.autocast || !c.fuse_softmax || !c.fuse_loss || c.store_dropout_masks || !c.save_norm_statistics)
+    return Error{"/software", s.software.id, "was changed into a stack that the CUDA kernels do not implement",
+                 "use the preset dtcalc-cuda as it is"};
+  if (devices(s.cluster) > 1)
+    return Error{"/cluster", fmt::format("{}", devices(s.cluster)), "GPUs; a run uses one", "leave the cluster out"};
+  if (c.attention == AttentionKernel::flash)
+    if (const char* reason = flash_refusal(attention_shape(s)))
+      return Error{"/model/head_size", fmt::format("{}", s.model.head_size), reason, "set attention=naive"};
+  return std::nullopt;
+}
+
+std::int64_t kernel_workspace_bytes(const Scenario& s) {
+  const Model& m = s.model;
+  const std::int64_t rows = s.training.micro_batch * s.training.sequence;
+  const std::int64_t widest =
+      std::max({m.hidden_size, m.mlp_size, m.heads * m.head_size, m.head_bias ? m.vocabulary_size : 0});
+  EmbeddingShape embedding;
+  embedding.batch = s.training.micro_batch, embedding.sequence = s.training.sequence;
+  embedding.hidden = m.hidden_size, embedding.vocabulary = m.vocabulary_size;
+  HeadNormRope heads{s.training.micro_batch, s.training.sequence, m.heads, m.head_size};
+  heads.norm = m.qk_norm;
+  std::int64_t most =
+      std::max({norm_backward_workspace_bytes(rows, m.hidden_size), bias_gradient_workspace_bytes(rows, widest),
+                embedding_backward_workspace_bytes(embedding), head_norm_rope_backward_workspace_bytes(heads),
+                squared_norm_workspace_bytes()});
+  if (choices_of(s, true).attention == AttentionKernel::flash)
+    most = std::max(most, flash_backward_workspace_bytes(attention_shape(s)));
+  return most;
+}
+
+std::optional<Error> refuse_workspace(const Scenario& scenario, const CudaWorkspace& workspace) {
+  const std::int64_t needed = kernel_workspace_bytes(scenario);
+  if (needed <= workspace.temporary.value()) return std::nullopt;
+  return Error{"/training", fmt::format("{} bytes", needed),
+               fmt::format("of scratch are asked for by a kernel, and {} are planned", workspace.temporary.value()),
+               "report it with the scenario"};
+}
+
+}  // namespace dtcalc::cuda
