@@ -120,7 +120,7 @@ void plan_stage(const Structure& structure, const Sizes& sizes, const StageShape
   region(plan.boundary_gradient, structure.gradient_boundary ? bytes_of(stream, width(Width::stream)) : 0);
   // An activation and a gradient on their way between stages; the block at work and the one after it, whole.
   plan.wire_bytes = l.pipeline > 1 ? 2 * bytes_of(stream, width(Width::stream)) : 0;
-  if (l.replicas_of_states() > 1 && l.zero >= 3) plan.wire_bytes += 2 * bytes_of(largest_block, sizes.state.weight);
+  if (l.replicas_of_states() > 1 && l.zero >= 3) plan.wire_bytes += 2 * bytes_of(largest_block, sizes.state.gathered);
   if (l.replicas_of_states() > 1 && l.zero >= 2) plan.wire_bytes += 2 * bytes_of(largest_block, sizes.state.gradient);
   region(plan.wire, plan.wire_bytes);
   region(plan.workspace, sizes.workspace.value());

@@ -42,15 +42,18 @@ std::int64_t model_pairs(std::int64_t s, std::int64_t k, std::int64_t window, Ca
 }  // namespace
 
 StateWidths state_widths(Precision precision, Optimizer optimizer) {
-  StateWidths w{k4, k4, 0, k4, 0};
-  if (precision == Precision::fp64) w = {16, 16, 0, 16, 0};
-  if (is_mixed(precision) && !is_autocast(precision)) {
+  StateWidths w{k4, k4, 0, k4, 0, 0};
+  if (precision == Precision::fp64) w = {16, 16, 0, 16, 0, 0};
+  if (precision == Precision::bf16_fsdp) {
+    w.gathered = k2;
+  } else if (is_mixed(precision) && !is_autocast(precision)) {
     w.weight = k2;
     w.master = k4;
     const bool low =
         precision == Precision::bf16_mixed_low_gradients || precision == Precision::fp16_mixed_low_gradients;
     w.gradient = low ? k2 : k4;
   }
+  if (w.gathered == 0) w.gathered = w.weight;
   w.moments = optimizer == Optimizer::adamw ? 2 : optimizer == Optimizer::momentum ? 1 : 0;
   return w;
 }
@@ -157,12 +160,12 @@ Sizes sizes_of(const Scenario& scenario, Work work, std::int64_t context) {
                                                               k2);  // fp8: operands of products only
   const std::int8_t stream = training && is_autocast(p) ? k4 : narrow;
   s.state = state_widths(training ? p : Precision::fp32, t.optimizer);
-  if (!training) s.state = {narrow, 0, 0, 0, 0};
+  if (!training) s.state = {narrow, 0, 0, 0, 0, narrow};
   if (is_serving(work)) s.state.weight = static_cast<std::int8_t>(half_bytes(scenario.inference.weights));
   width(Width::activation, narrow);
   width(Width::stream, stream);
   width(Width::probability, stream);
-  width(Width::weight, s.state.weight);
+  width(Width::weight, p == Precision::bf16_fsdp && training ? k2 : s.state.weight);
   width(Width::gradient, s.state.gradient);
   width(Width::logits, w.narrow_logits ? narrow : wide);
   width(Width::statistic, wide);

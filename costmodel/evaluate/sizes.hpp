@@ -19,6 +19,7 @@ inline constexpr int kMaxExtents = 192, kMaxSegments = kMaxBlockKinds + 2, kMaxB
 struct StateWidths {
   std::int8_t weight = 0, gradient = 0, master = 0, moment = 0;  ///< half-bytes; master 0: no separate copy
   std::int8_t moments = 0;                                       ///< 2 Adam, 1 momentum, 0 SGD
+  std::int8_t gathered = 0;                                      ///< half-bytes of a weight that ZeRO gathers
 };
 
 struct Sizes {

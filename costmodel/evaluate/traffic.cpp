@@ -57,7 +57,7 @@ StateTraffic state_traffic(std::int64_t parameters, std::int64_t trained, const 
   const CollectiveCost reduce =
       cost(l.zero == 0 ? Collective::all_reduce : Collective::reduce_scatter, trained, sizes.state.gradient);
   const CollectiveCost gather =
-      l.zero == 0 ? CollectiveCost{} : cost(Collective::all_gather, parameters, sizes.state.weight);
+      l.zero == 0 ? CollectiveCost{} : cost(Collective::all_gather, parameters, sizes.state.gathered);
   // Of `total`, what does not hide behind `work`: at least one layer's share, which has nothing to hide behind.
   const auto exposed = [&](double total, double work, bool overlaps) {
     return overlaps ? std::max(total / layers, total - work) : total;

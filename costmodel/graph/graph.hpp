@@ -59,17 +59,18 @@ struct Tensor {
   Role role = Role::activation;
   Width width = Width::activation;
   Extent elements;
-  Extent columns;                ///< parameters that are matrices: the last dimension; length 0 for vectors
-  const char* suffix = "";       ///< "weight", "bias", "mask", "statistics": distinguishes an operator's tensors
-  TensorId gradient_of = kNone;  ///< for gradients: the forward tensor
-  bool trained = false;          ///< parameters: not frozen
-  bool kept_inside = false;      ///< never materialised: its kernel computes it again (flash attention's scores)
-  bool checkpoint = false;       ///< survives `Recompute::full`
-  bool core = false;             ///< of the attention core, dropped by `Recompute::selective`
-  bool tied = false;             ///< a parameter that another segment owns (the head reads the embedding table)
-  bool input = false;            ///< token ids and targets, given from outside
-  bool regathered = false;       ///< gathered from shards again in the backward pass instead of being kept (E32)
-  TensorId alias_of = kNone;     ///< the tensor whose storage this one is: what a collective reduces in place
+  Extent columns;                  ///< parameters that are matrices: the last dimension; length 0 for vectors
+  const char* suffix = "";         ///< "weight", "bias", "mask", "statistics": distinguishes an operator's tensors
+  TensorId gradient_of = kNone;    ///< for gradients: the forward tensor
+  bool trained = false;            ///< parameters: not frozen
+  bool kept_inside = false;        ///< never materialised: its kernel computes it again (flash attention's scores)
+  bool checkpoint = false;         ///< survives `Recompute::full`
+  bool core = false;               ///< of the attention core, dropped by `Recompute::selective`
+  bool kept_per_operator = false;  ///< survives `Recompute::per_operator`: every second product's result, attention's
+  bool tied = false;               ///< a parameter that another segment owns (the head reads the embedding table)
+  bool input = false;              ///< token ids and targets, given from outside
+  bool regathered = false;         ///< gathered from shards again in the backward pass instead of being kept (E32)
+  TensorId alias_of = kNone;       ///< the tensor whose storage this one is: what a collective reduces in place
 };
 
 enum class OperatorKind : std::uint8_t {

@@ -29,6 +29,7 @@ bool is_dropped(const Tensor& tensor, Recompute recompute) {
   if (tensor.role != Role::activation || tensor.input) return false;
   if (tensor.regathered) return true;
   if (recompute == Recompute::full) return !tensor.checkpoint;
+  if (recompute == Recompute::per_operator) return !tensor.checkpoint && !tensor.kept_per_operator;
   return recompute == Recompute::selective && tensor.core;
 }
 
@@ -338,6 +339,19 @@ LoweredSegment lower_segment(const Segment& s, const Choices& c, bool epilogue, 
   return out;
 }
 
+/// What selective checkpointing per operator keeps: every second product's result, from the first on, and what fused
+/// attention hands to its backward pass.
+Segment with_kept_results(Segment s) {
+  int products = 0;
+  for (const Operator& op : s.forward) {
+    const bool kept = op.core || op.kind == OperatorKind::scores || op.kind == OperatorKind::context ||
+                      (op.kind == OperatorKind::product && ++products % 2 == 1);
+    for (const TensorId t : op.outputs)
+      if (kept && t != kNone) s.tensors[storage_of(s, t)].kept_per_operator = true;
+  }
+  return s;
+}
+
 bool uses(const LoweredSegment& s, Region region, int index) {
   for (const Program* p : {&s.forward, &s.backward})
     for (const Location& l : p->location)
@@ -377,7 +391,8 @@ Structure make_structure(const Choices& choices) {
   structure.extents.push_back(Extent{} * 0);
   ExtentTable extents(structure.extents);
   structure.prologue = lower_segment(graph.prologue, choices, false, extents);
-  for (const Segment& block : graph.blocks) structure.blocks.push_back(lower_segment(block, choices, false, extents));
+  for (const Segment& block : graph.blocks)
+    structure.blocks.push_back(lower_segment(with_kept_results(block), choices, false, extents));
   for (LoweredSegment& block : structure.blocks) join_launches(block, choices);
   structure.epilogue = lower_segment(graph.epilogue, choices, true, extents);
   find_boundaries(structure);

@@ -110,6 +110,10 @@ void training(Checks& checks, const Scenario& s) {
                  fmt::format("needs {} arithmetic, which {} does not have", name_of(compute_dtype(t.precision)),
                              s.hardware.id.empty() ? "the device" : s.hardware.id),
                  "use " + supported_precisions(s.hardware));
+  checks.require(t.precision != Precision::bf16_fsdp || t.parallel.zero == 3,
+                 {"/training/precision", "/training/parallel/zero"}, "\"bf16_fsdp\"",
+                 "keeps shards only, so it needs ZeRO stage 3",
+                 "set training.parallel.zero to 3, or use bf16_autocast");
   checks.require(
       t.precision != Precision::fp8_mixed || s.hardware.rate(Dtype::fp8).value() > 0,
       {"/training/precision", "/hardware"}, "\"fp8_mixed\"",

@@ -74,8 +74,8 @@ struct EnumNames<QkNorm> {
 };
 template <>
 struct EnumNames<Precision> {
-  static constexpr auto last = Precision::fp8_mixed;
-  static constexpr std::array<std::string_view, 10> list{"fp32",
+  static constexpr auto last = Precision::bf16_fsdp;
+  static constexpr std::array<std::string_view, 11> list{"fp32",
                                                          "tf32",
                                                          "bf16_mixed",
                                                          "fp16_mixed",
@@ -84,12 +84,13 @@ struct EnumNames<Precision> {
                                                          "bf16_autocast",
                                                          "fp16_autocast",
                                                          "fp64",
-                                                         "fp8_mixed"};
+                                                         "fp8_mixed",
+                                                         "bf16_fsdp"};
 };
 template <>
 struct EnumNames<Recompute> {
-  static constexpr auto last = Recompute::full;
-  static constexpr std::array<std::string_view, 3> list{"none", "selective", "full"};
+  static constexpr auto last = Recompute::per_operator;
+  static constexpr std::array<std::string_view, 4> list{"none", "selective", "full", "per_operator"};
 };
 template <>
 struct EnumNames<AttentionKernel> {
@@ -157,6 +158,7 @@ constexpr Dtype compute_dtype(Precision precision) {
     case Precision::bf16_mixed:
     case Precision::bf16_mixed_low_gradients:
     case Precision::bf16_autocast:
+    case Precision::bf16_fsdp:
     case Precision::fp8_mixed:  // attention and the head; `check` asks for fp8 beside it
       return Dtype::bf16;
     case Precision::fp16_mixed:

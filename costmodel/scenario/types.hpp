@@ -51,6 +51,8 @@ enum class QkNorm : std::uint8_t { none, per_head, full };
 ///   fp8_mixed      bf16_mixed whose products with the blocks' weights run in fp8 (E4M3 forward, E5M2 gradients);
 ///   weights
 ///                  are kept in fp8, plain and transposed, in the two bytes of bf16 (18)
+///   bf16_fsdp      fp32 shards of weights and gradients, gathered and computed with in 2 bytes (16: FSDP2's mixed
+///                  precision); with ZeRO stage 3 only
 enum class Precision : std::uint8_t {
   fp32,
   tf32,
@@ -61,9 +63,12 @@ enum class Precision : std::uint8_t {
   bf16_autocast,
   fp16_autocast,
   fp64,
-  fp8_mixed
+  fp8_mixed,
+  bf16_fsdp
 };
-enum class Recompute : std::uint8_t { none, selective, full };
+/// What the backward pass computes again: nothing, the attention core, everything between block inputs, or all but
+/// attention's result and every second product's (torchtitan's selective checkpointing per operator).
+enum class Recompute : std::uint8_t { none, selective, full, per_operator };
 enum class AttentionKernel : std::uint8_t { automatic, naive, flash };
 enum class Optimizer : std::uint8_t { sgd, momentum, adamw };
 /// Convention for the model FLOPs of causal attention: the full S x S square (as [5], PaLM and the notes) or S(S+1)/2.
