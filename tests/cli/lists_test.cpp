@@ -36,8 +36,8 @@ TEST_CASE("doctor says what is there and what is off", "[cli]") {
     parts.push_back(f["part"]);
     if (f["state"] != "ok") CHECK_FALSE(f["way"].get<std::string>().empty());
   }
-  CHECK(parts == std::vector<std::string>{"program", "build", "processor", "memory", "system", "CUDA toolkit",
-                                          "GPU", "desktop program", "data", "terminal"});
+  CHECK(parts == std::vector<std::string>{"program", "build", "processor", "memory", "system", "CUDA toolkit", "GPU",
+                                          "desktop program", "data", "terminal"});
   ProcessOptions options;
   options.arguments = {"doctor"};
   options.environment = {{"DTCALC_DATA_DIR", "/nowhere"}};

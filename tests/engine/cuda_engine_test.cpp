@@ -196,7 +196,7 @@ TEST_CASE("cuda: device names") {
 }
 
 TEST_CASE("cuda: loss and gradients are those of the CPU in double") {
-  if (const std::string reason = absence(); !reason.empty()) DTCALC_SKIP(reason);
+  if (const std::string reason = absence(); !reason.empty()) DTCALC_SKIP(reason.c_str());
   const bool llama = GENERATE(false, true);
   CAPTURE(llama);
   // fp32: the parameters are stored in fp32, so a gradient read off them has that rounding (2^-24 of a weight near 1
@@ -217,7 +217,7 @@ TEST_CASE("cuda: loss and gradients are those of the CPU in double") {
 }
 
 TEST_CASE("cuda: naive attention agrees with flash within the precision") {
-  if (const std::string reason = absence(); !reason.empty()) DTCALC_SKIP(reason);
+  if (const std::string reason = absence(); !reason.empty()) DTCALC_SKIP(reason.c_str());
   Scenario s = on_gpu(model_of(true), Precision::fp32);
   s.attention = AttentionKernel::naive;
   const Distance d = distance(s);
@@ -227,7 +227,7 @@ TEST_CASE("cuda: naive attention agrees with flash within the precision") {
 }
 
 TEST_CASE("cuda: graphs and recomputation change no bit, with dropout everywhere") {
-  if (const std::string reason = absence(); !reason.empty()) DTCALC_SKIP(reason);
+  if (const std::string reason = absence(); !reason.empty()) DTCALC_SKIP(reason.c_str());
   Model m = model_of(false);
   m.residual_dropout = 0.1, m.attention_dropout = 0.1, m.embedding_dropout = 0.1;
   Scenario s = on_gpu(m, Precision::bf16_mixed);
@@ -243,7 +243,7 @@ TEST_CASE("cuda: graphs and recomputation change no bit, with dropout everywhere
 }
 
 TEST_CASE("cuda: the arena is touched up to the ledger's last byte and not beyond") {
-  if (const std::string reason = absence(); !reason.empty()) DTCALC_SKIP(reason);
+  if (const std::string reason = absence(); !reason.empty()) DTCALC_SKIP(reason.c_str());
   const Scenario s = on_gpu(model_of(true), Precision::bf16_mixed);
   EngineOptions options;
   options.device.cuda = true;
@@ -259,7 +259,7 @@ TEST_CASE("cuda: the arena is touched up to the ledger's last byte and not beyon
 }
 
 TEST_CASE("cuda: a run resumes bitwise, and a CPU's checkpoint goes on") {
-  if (const std::string reason = absence(); !reason.empty()) DTCALC_SKIP(reason);
+  if (const std::string reason = absence(); !reason.empty()) DTCALC_SKIP(reason.c_str());
   Scenario s = on_gpu(model_of(false), Precision::bf16_mixed);
   s.training.steps = 6, s.training.warmup_steps = 2, s.training.gradient_clip = 1;
   const auto source = open_source(s, {{}, 8});
