@@ -12,6 +12,7 @@
 #include "cli/run.hpp"
 #include "cli/validate_published.hpp"
 #include "cli/verbs.hpp"
+#include "costmodel/published/fit.hpp"
 #include "engine/train/admission.hpp"
 #include "engine/train/progress.hpp"
 #include "engine/train/stop_request.hpp"
@@ -170,8 +171,7 @@ void add_validate(CLI::App& program, int& exit_code) {
       verb->add_option("--fit", options->constants,
                        "With --published: fit constants of the families' software profile, with leave-one-out errors")
           ->delimiter(',')
-          ->check(CLI::IsMember(
-              {"compute_time_factor", "memory_time_factor", "communication_time_factor", "launch_overhead_s"}))
+          ->check(CLI::IsMember(published::constant_names()))
           ->needs(published);
   CLI::Option* tolerance =
       verb->add_option("--tolerance", options->tolerance,

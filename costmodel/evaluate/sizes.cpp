@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "costmodel/evaluate/workspace.hpp"
+#include "costmodel/scenario/names.hpp"
 
 namespace dtcalc {
 namespace {
@@ -12,23 +13,6 @@ constexpr std::int8_t k4 = 8, k2 = 4;  // bytes times two
 
 bool is_mixed(Precision p) { return p != Precision::fp32 && p != Precision::tf32 && p != Precision::fp64; }
 bool is_autocast(Precision p) { return p == Precision::bf16_autocast || p == Precision::fp16_autocast; }
-
-Dtype compute_dtype(Precision p) {
-  switch (p) {
-    case Precision::fp32:
-      return Dtype::fp32;
-    case Precision::tf32:
-      return Dtype::tf32;
-    case Precision::fp64:
-      return Dtype::fp64;
-    case Precision::fp16_mixed:
-    case Precision::fp16_mixed_low_gradients:
-    case Precision::fp16_autocast:
-      return Dtype::fp16;
-    default:
-      return Dtype::bf16;
-  }
-}
 
 /// Pairs of one head that count as model FLOPs: the square (or the band under a window), or what causality leaves.
 std::int64_t model_pairs(std::int64_t s, std::int64_t k, std::int64_t window, CausalFlop convention) {

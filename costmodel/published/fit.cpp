@@ -242,6 +242,8 @@ Fit fit_stack(const std::string& stack, std::vector<Sample> samples, std::span<c
 
 std::string_view name_of(Constant constant) { return names.at(static_cast<std::size_t>(constant)); }
 
+std::vector<std::string> constant_names() { return {names.begin(), names.end()}; }
+
 std::optional<Constant> constant_named(std::string_view name) {
   const auto* const found = std::find(names.begin(), names.end(), name);
   if (found == names.end()) return std::nullopt;

@@ -23,6 +23,8 @@ enum class Constant : std::uint8_t {
 
 /// `compute_time_factor`, …, `launch_overhead_s`: the key in the software profile.
 std::string_view name_of(Constant constant);
+/// All names, for the command line and for error messages.
+std::vector<std::string> constant_names();
 std::optional<Constant> constant_named(std::string_view name);
 
 /// The value of a constant in a profile: a factor, or seconds.
