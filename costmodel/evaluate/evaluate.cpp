@@ -131,6 +131,7 @@ class Combination {
     item.live = live_chunks(layout_.schedule, layout_.pipeline, layout_.chunks, sizes_.micro_batches, stage);
     item.slot = Bytes(item.live > 0 ? plan_.slot_bytes / item.live : 0);
     item.total = Bytes(plan_.total);
+    item.memory = composition(shape, stage).parts;
     item.optimizer_s = optimizer_seconds(shape);
     details_->stages.push_back(item);
   }
@@ -152,34 +153,35 @@ class Combination {
     return (n + ranks - 1) / ranks;
   }
 
-  /// The categories on the stage where memory peaks.
-  void ledger() {
-    const StageShape shape = stage_shape(layout_, totals_.peak.stage);
-    plan_stage(structure_, sizes_, shape, totals_.peak.stage, plan_);
+  struct Composition {
+    StageMemory parts;
+    Bytes saved{0};
+    PeakInstant peak;
+  };
+
+  /// What a stage holds at its peak; plan_stage has planned it just before.
+  Composition composition(const StageShape& shape, std::int64_t stage) const {
+    Composition c;
+    c.peak.stage = stage;
     const std::int64_t n = local_parameters(shape), trained = local_trained(shape);
-    totals_.parameters_per_device = Parameters(n);
-    totals_.parameters_bytes = Bytes(bytes_of(shard_of(n, 3), sizes_.state.weight));
-    totals_.gradients_bytes = Bytes(bytes_of(shard_of(trained, 2), sizes_.state.gradient));
+    c.parts.parameters = Bytes(bytes_of(shard_of(n, 3), sizes_.state.weight));
+    c.parts.gradients = Bytes(bytes_of(shard_of(trained, 2), sizes_.state.gradient));
     const std::int64_t owned = shard_of(trained, 1);
-    totals_.optimizer_bytes =
+    c.parts.optimizer =
         Bytes(bytes_of(owned, sizes_.state.master) + sizes_.state.moments * bytes_of(owned, sizes_.state.moment));
     std::int64_t saved = 0;
     for (int i = 0; i < kinds_ + 2; ++i) {
       if (repeat(shape, i) == 0) continue;
       saved += repeat(shape, i) * segments_.cost[i].saved_bytes;
-      if (plan_.segment[i].forward_bytes == plan_.scratch_bytes)
-        totals_.peak.segment = i, totals_.peak.backward = false;
-      if (plan_.segment[i].backward_bytes == plan_.scratch_bytes)
-        totals_.peak.segment = i, totals_.peak.backward = true;
+      if (plan_.segment[i].forward_bytes == plan_.scratch_bytes) c.peak.segment = i, c.peak.backward = false;
+      if (plan_.segment[i].backward_bytes == plan_.scratch_bytes) c.peak.segment = i, c.peak.backward = true;
     }
     if (layout_.pipeline > 1)
-      saved =
-          saved *
-          live_chunks(layout_.schedule, layout_.pipeline, layout_.chunks, sizes_.micro_batches, totals_.peak.stage) /
-          layout_.chunks;
-    totals_.saved_bytes = Bytes(saved);
-    const LoweredSegment& peak = segment_of(structure_, totals_.peak.segment);
-    const Program& program = totals_.peak.backward ? peak.backward : peak.forward;
+      saved = saved * live_chunks(layout_.schedule, layout_.pipeline, layout_.chunks, sizes_.micro_batches, stage) /
+              layout_.chunks;
+    c.saved = Bytes(saved);
+    const LoweredSegment& peak = segment_of(structure_, c.peak.segment);
+    const Program& program = c.peak.backward ? peak.backward : peak.forward;
     // The composition at the kernel of that program where most bytes are alive.
     std::int64_t most = 0, logits = 0;
     for (int k = 0; k < static_cast<int>(program.kernels.size()); ++k) {
@@ -196,11 +198,29 @@ class Combination {
     const std::int64_t boundary = (structure_.residual_boundary ? bytes_of(stream, half(Width::stream)) : 0) +
                                   (structure_.delta_boundary ? bytes_of(stream, half(Width::activation)) : 0) +
                                   (structure_.gradient_boundary ? bytes_of(stream, half(Width::stream)) : 0);
-    totals_.logits_bytes = Bytes(logits);
-    totals_.activations_bytes = totals_.saved_bytes + Bytes(boundary + most - logits);
+    c.parts.logits = Bytes(logits);
+    c.parts.activations = c.saved + Bytes(boundary + most - logits);
+    c.parts.workspace = Bytes(plan_.total) - c.parts.parameters - c.parts.gradients - c.parts.optimizer -
+                        c.parts.activations - c.parts.logits;
+    return c;
+  }
+
+  /// The categories on the stage where memory peaks.
+  void ledger() {
+    const std::int64_t stage = totals_.peak.stage;
+    const StageShape shape = stage_shape(layout_, stage);
+    plan_stage(structure_, sizes_, shape, stage, plan_);
+    const Composition c = composition(shape, stage);
+    totals_.parameters_per_device = Parameters(local_parameters(shape));
+    totals_.parameters_bytes = c.parts.parameters;
+    totals_.gradients_bytes = c.parts.gradients;
+    totals_.optimizer_bytes = c.parts.optimizer;
+    totals_.activations_bytes = c.parts.activations;
+    totals_.logits_bytes = c.parts.logits;
+    totals_.workspace_bytes = c.parts.workspace;
+    totals_.saved_bytes = c.saved;
+    totals_.peak = c.peak;
     totals_.total = Bytes(plan_.total);
-    totals_.workspace_bytes = totals_.total - totals_.parameters_bytes - totals_.gradients_bytes -
-                              totals_.optimizer_bytes - totals_.activations_bytes - totals_.logits_bytes;
   }
 
   /// The step: every group on the slowest stage, what the schedule adds, the optimizer and the data ranks' traffic.

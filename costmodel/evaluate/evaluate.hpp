@@ -49,6 +49,11 @@ struct SavedItem {
   Bytes bytes_per_layer;
 };
 
+/// What a device holds at the peak of its stage; the parts add up to the stage's total.
+struct StageMemory {
+  Bytes parameters{0}, gradients{0}, optimizer{0}, activations{0}, logits{0}, workspace{0};
+};
+
 /// One pipeline stage: for the simulator and for tables per stage.
 struct StageItem {
   StageShape shape;
@@ -57,6 +62,7 @@ struct StageItem {
   Bytes slot{0};                       ///< saved for one micro-batch in one chunk
   std::int64_t live = 1;               ///< chunks saved at once
   Bytes total{0};                      ///< at the stage's peak
+  StageMemory memory;
   double optimizer_s = 0;
 };
 

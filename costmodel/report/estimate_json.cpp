@@ -98,7 +98,14 @@ ordered_json stages_json(const Estimate& e) {
                     {"forward_s", s.seconds.forward},
                     {"backward_s", s.seconds.backward_input + s.seconds.backward_weight},
                     {"live_micro_batches", static_cast<double>(s.live) / static_cast<double>(e.chunks)},
-                    {"total_bytes", s.total.value()}});
+                    {"total_bytes", s.total.value()},
+                    {"memory",
+                     {{"parameters_bytes", s.memory.parameters.value()},
+                      {"gradients_bytes", s.memory.gradients.value()},
+                      {"optimizer_bytes", s.memory.optimizer.value()},
+                      {"activations_bytes", s.memory.activations.value()},
+                      {"logits_bytes", s.memory.logits.value()},
+                      {"workspace_bytes", s.memory.workspace.value()}}}});
   }
   return rows;
 }
