@@ -64,9 +64,10 @@ std::vector<Finding> examine() {
                        gpu.minor, gpu.multiprocessors, print(gpu.memory), gpu.driver / 1000, gpu.driver % 1000 / 10),
            ""});
     }
-  findings.push_back({"desktop program", build.qt.empty() ? "off" : "ok",
-                      build.qt.empty() ? "no Qt 6 when this was built" : fmt::format("Qt {}", build.qt),
-                      build.qt.empty() ? "apt-get install qt6-base-dev, then ./dev build" : ""});
+  findings.push_back(
+      {"desktop program", build.qt.empty() ? "off" : "ok",
+       build.qt.empty() ? "no Qt 6 with QCustomPlot when this was built" : fmt::format("Qt {}", build.qt),
+       build.qt.empty() ? "./dev build installs and builds it (docs/building.md)" : ""});
 
   const std::filesystem::path data = data_dir();
   const std::size_t models = list_presets(PresetKind::model, data).size();

@@ -1,0 +1,82 @@
+#include "gui/export.hpp"
+
+#include "gui/plots/qcustomplot.hpp"
+
+#include <QBuffer>
+#include <QFileInfo>
+#include <QPdfWriter>
+#include <QSaveFile>
+#include <QSvgGenerator>
+
+#include "gui/models/evaluation.hpp"
+#include "gui/views/view.hpp"
+
+namespace dtcalc::gui {
+namespace {
+
+/// The view with its plots as vectors: a QCustomPlot renders itself as a bitmap otherwise.
+void paint(View& view, QPainter& painter) {
+  painter.fillRect(view.rect(), view.palette().window());
+  view.render(&painter, QPoint(), QRegion(), QWidget::DrawChildren);
+  for (QCustomPlot* plot : view.findChildren<QCustomPlot*>()) {
+    if (!plot->isVisible()) continue;
+    QCPPainter vectors;
+    QPicture picture;
+    vectors.begin(&picture);
+    vectors.setMode(QCPPainter::pmVectorized);
+    plot->toPainter(&vectors, plot->width(), plot->height());
+    vectors.end();
+    painter.save();
+    painter.translate(plot->mapTo(&view, QPoint(0, 0)));
+    painter.setClipRect(plot->rect());
+    painter.fillRect(plot->rect(), plot->palette().base());
+    painter.drawPicture(0, 0, picture);
+    painter.restore();
+  }
+}
+
+QByteArray picture_of(View& view, const QString& format) {
+  QByteArray bytes;
+  QBuffer buffer(&bytes);
+  buffer.open(QIODevice::WriteOnly);
+  if (format == QStringLiteral("png")) {
+    view.grab().save(&buffer, "PNG");
+  } else if (format == QStringLiteral("svg")) {
+    QSvgGenerator generator;
+    generator.setOutputDevice(&buffer);
+    generator.setSize(view.size());
+    generator.setViewBox(view.rect());
+    generator.setTitle(view.accessibleName());
+    QPainter painter(&generator);
+    paint(view, painter);
+  } else {
+    QPdfWriter writer(&buffer);
+    writer.setPageSize(QPageSize(view.size(), QPageSize::Point));
+    writer.setPageMargins(QMarginsF());
+    writer.setResolution(72);
+    writer.setTitle(view.accessibleName());
+    QPainter painter(&writer);
+    paint(view, painter);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+std::vector<Error> export_view(View& view, const Store& store, const QString& file) {
+  const QString format = QFileInfo(file).suffix().toLower();
+  QByteArray bytes;
+  if (format == QStringLiteral("json"))
+    bytes = QByteArray::fromStdString(estimate_text(store.now()));
+  else if (format == QStringLiteral("csv"))
+    bytes = QByteArray::fromStdString(report::csv(view.figures()));
+  else if (format == QStringLiteral("png") || format == QStringLiteral("svg") || format == QStringLiteral("pdf"))
+    bytes = picture_of(view, format);
+  else
+    return {{file.toStdString(), "", "does not say what to write", "end it with .png, .svg, .pdf, .csv or .json"}};
+  QSaveFile out(file);
+  if (out.open(QIODevice::WriteOnly) && out.write(bytes) == bytes.size() && out.commit()) return {};
+  return {{file.toStdString(), "", out.errorString().toStdString(), "choose another place", ErrorKind::file}};
+}
+
+}  // namespace dtcalc::gui

@@ -1,0 +1,156 @@
+// dtcalc-gui: shows a window, or with --screenshot renders a view into a file and ends.
+#include <QApplication>
+#include <QCommandLineParser>
+#include <QElapsedTimer>
+#include <QFile>
+#include <QIcon>
+#include <QTimer>
+#include <cstdio>
+
+#include "costmodel/build_info.hpp"
+#include "gui/export.hpp"
+#include "gui/main_window.hpp"
+#include "gui/models/session.hpp"
+#include "gui/views/view.hpp"
+
+namespace {
+
+using namespace dtcalc;
+using namespace dtcalc::gui;
+
+/// Exit codes as the command line's.
+enum Exit : int { exit_done = 0, exit_input = 2, exit_file = 3 };
+
+constexpr int kSettleMs = 60;       ///< for layouts and paints that are queued
+constexpr int kMostWaitMs = 60000;  ///< for a view whose work is slow
+
+int fail(const std::vector<Error>& errors) {
+  for (const Error& error : errors) std::fprintf(stderr, "error: %s\n", describe(error).c_str());
+  return !errors.empty() && errors.front().kind == ErrorKind::file ? exit_file : exit_input;
+}
+
+Result<QSize> size_of(const QString& text) {
+  const QStringList parts = text.split(QLatin1Char('x'));
+  bool wide = false, high = false;
+  const QSize size(parts.value(0).toInt(&wide), parts.value(1).toInt(&high));
+  if (parts.size() == 2 && wide && high && size.width() >= 640 && size.height() >= 480 && size.width() <= 16384 &&
+      size.height() <= 16384)
+    return size;
+  return Error{"--size", text.toStdString(), "is not WIDTHxHEIGHT of at least 640x480", "write for example 1280x800"};
+}
+
+/// The window as a picture, once its slow work is done.
+int screenshot(MainWindow& window, Store& store, const QString& file, QSize size) {
+  window.resize(size);
+  window.show();
+  QElapsedTimer clock, idle;
+  clock.start(), idle.start();
+  do {
+    if (window.present_view().busy()) idle.restart();
+    QApplication::processEvents(QEventLoop::AllEvents, 10);
+  } while (idle.elapsed() < kSettleMs && clock.elapsed() < kMostWaitMs);
+  if (!file.endsWith(QStringLiteral(".png"), Qt::CaseInsensitive)) {
+    const auto errors = export_view(window.present_view(), store, file);
+    return errors.empty() ? int{exit_done} : fail(errors);
+  }
+  if (window.grab().toImage().convertToFormat(QImage::Format_RGB888).save(file, "PNG", 0)) return exit_done;
+  return fail({{file.toStdString(), "", "cannot be written", "choose another place", ErrorKind::file}});
+}
+
+int run(QApplication& application) {
+  QCommandLineParser parser;
+  parser.setApplicationDescription(QStringLiteral("What a decoder-only Transformer costs, made visible."));
+  parser.addHelpOption();
+  parser.addVersionOption();
+  parser.addPositionalArgument(QStringLiteral("scenario"), QStringLiteral("Scenario, model or config.json to open"),
+                               QStringLiteral("[SCENARIO]"));
+  const auto option = [&](const char* name, const char* about, const char* value) {
+    parser.addOption({QString::fromUtf8(name), QString::fromUtf8(about), QString::fromUtf8(value)});
+  };
+  option("screenshot", "Render a view into this file (.png; .svg, .pdf, .csv, .json without the window) and end",
+         "FILE");
+  option("scenario", "Scenario to open", "FILE");
+  option("pin", "Scenario to pin as B", "FILE");
+  option("measured", "Result of dtcalc validate --json to show beside the predictions", "FILE");
+  option("view", "View to show", "NAME");
+  option("size", "Size of the window, e.g. 1280x800", "WxH");
+  option("theme", "light or dark", "NAME");
+  parser.process(application);
+  const bool shooting = parser.isSet(QStringLiteral("screenshot"));
+  Store store;
+  const QString session = session_file();
+  if (!shooting && QFile::exists(session))
+    if (const Result<State> state = load_session(session)) (void)store.restore(*state);
+  if (parser.isSet(QStringLiteral("pin"))) {
+    if (const auto errors = store.open(parser.value(QStringLiteral("pin")).toStdString()); !errors.empty())
+      return fail(errors);
+    store.pin(true);
+  }
+  const QStringList given = parser.positionalArguments() + parser.values(QStringLiteral("scenario"));
+  if (!given.isEmpty())
+    if (const auto errors = store.open(given.last().toStdString()); !errors.empty()) return fail(errors);
+  if (parser.isSet(QStringLiteral("measured")))
+    if (const auto errors = store.load_measured(parser.value(QStringLiteral("measured")).toStdString());
+        !errors.empty())
+      return fail(errors);
+  if (parser.isSet(QStringLiteral("view"))) {
+    const QString view = parser.value(QStringLiteral("view"));
+    std::string names;
+    for (const ViewKind& kind : view_kinds()) {
+      if (view == QString::fromUtf8(kind.id)) store.show_view(kind.id);
+      names += std::string(names.empty() ? "" : ", ") + kind.id;
+    }
+    if (view.toStdString() != store.state().view)
+      return fail({{"--view", view.toStdString(), "is no view", "use one of " + names}});
+  }
+  if (parser.isSet(QStringLiteral("theme"))) {
+    const QString theme = parser.value(QStringLiteral("theme"));
+    if (theme != QStringLiteral("light") && theme != QStringLiteral("dark"))
+      return fail({{"--theme", theme.toStdString(), "is no theme", "use light or dark"}});
+    store.show_theme(theme.toStdString());
+  }
+  QSize size(1280, 800);
+  if (parser.isSet(QStringLiteral("size"))) {
+    const Result<QSize> wanted = size_of(parser.value(QStringLiteral("size")));
+    if (!wanted) return fail(wanted.errors());
+    size = *wanted;
+  }
+  MainWindow window(store);
+  if (shooting) return screenshot(window, store, parser.value(QStringLiteral("screenshot")), size);
+  window.resize(size);
+  window.show();
+  // Changes are saved once they pause, and at the end.
+  QTimer pause;
+  pause.setSingleShot(true);
+  pause.setInterval(1000);
+  QObject::connect(&pause, &QTimer::timeout, [&] { (void)save_session(store.state(), session); });
+  for (const auto signal : {&Store::changed, &Store::view_changed, &Store::theme_changed})
+    QObject::connect(&store, signal, &pause, qOverload<>(&QTimer::start));
+  const int code = QApplication::exec();
+  (void)save_session(store.state(), session);
+  return code;
+}
+
+/// What the platform without a display says of itself is nobody's concern.
+void print(QtMsgType, const QMessageLogContext&, const QString& message) {
+  if (!message.startsWith(QStringLiteral("This plugin does not support propagateSizeHints")) &&
+      !message.startsWith(QStringLiteral("QStandardPaths: XDG_RUNTIME_DIR")))
+    std::fprintf(stderr, "%s\n", qPrintable(message));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  qInstallMessageHandler(print);
+  // Rendering needs no display.
+  for (int i = 1; i < argc; ++i)
+    if (QByteArrayView(argv[i]).startsWith("--screenshot") && qEnvironmentVariableIsEmpty("QT_QPA_PLATFORM"))
+      qputenv("QT_QPA_PLATFORM", "offscreen");
+  QApplication application(argc, argv);
+  QApplication::setApplicationName(QStringLiteral("dtcalc"));
+  const std::string_view version = dtcalc::build_info().version;
+  QApplication::setApplicationVersion(QString::fromUtf8(version.data(), static_cast<qsizetype>(version.size())));
+  QApplication::setStyle(QStringLiteral("Fusion"));
+  QApplication::setWindowIcon(QIcon(QStringLiteral(":/dtcalc-gui.svg")));
+  return run(application);
+}

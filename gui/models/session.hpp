@@ -1,0 +1,18 @@
+// The session file: the whole state, saved after changes and read back at the next start. Called by main.cpp and the
+// window.
+#pragma once
+
+#include <QString>
+
+#include "gui/models/state.hpp"
+
+namespace dtcalc::gui {
+
+/// In the user's data folder.
+QString session_file();
+
+/// Whole or not at all.
+std::vector<Error> save_session(const State& state, const QString& file);
+Result<State> load_session(const QString& file);
+
+}  // namespace dtcalc::gui

@@ -1,0 +1,89 @@
+#include "gui/models/timeline.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "gui/models/units.hpp"
+
+namespace dtcalc::gui {
+namespace {
+
+SliceKind kind_of(Op op) {
+  switch (op) {
+    case Op::forward:
+      return SliceKind::forward;
+    case Op::backward:
+    case Op::backward_input:
+      return SliceKind::backward;
+    case Op::backward_weight:
+      return SliceKind::weight;
+    case Op::optimizer:
+      return SliceKind::optimizer;
+    case Op::gather:
+      return SliceKind::gather;
+    case Op::reduce:
+      return SliceKind::reduce;
+    default:
+      return SliceKind::transfer;
+  }
+}
+
+/// Gaps of a compute stream below this share of the step are rounding.
+constexpr double kLeastGap = 1e-9;
+
+}  // namespace
+
+QString name_of(SliceKind kind) {
+  static constexpr std::array<const char*, 8> names{"forward",  "backward", "weight gradients", "optimizer",
+                                                    "transfer", "gather",   "reduce",           "waiting"};
+  return QString::fromUtf8(names.at(static_cast<std::size_t>(kind)));
+}
+
+Timeline timeline_of(const Simulation& simulation) {
+  Timeline timeline;
+  timeline.step = simulation.played.step.value();
+  const auto& events = simulation.events;
+  for (std::size_t begin = 0; begin < events.size();) {
+    const std::int32_t stage = events[begin].stage;
+    std::size_t end = begin;
+    while (end < events.size() && events[end].stage == stage) ++end;
+    for (const Stream stream : {Stream::compute, Stream::send, Stream::data}) {
+      const int row = static_cast<int>(timeline.rows.size());
+      double free_from = 0;
+      bool any = false;
+      const auto wait = [&](double until) {
+        if (stream == Stream::compute && until - free_from > kLeastGap * timeline.step)
+          timeline.slices.push_back({row, free_from, until, SliceKind::bubble, -1});
+      };
+      for (std::size_t i = begin; i < end; ++i) {
+        const Event& event = events[i];
+        if (event.stream != stream || !(event.end > event.start)) continue;
+        any = true;
+        wait(event.start.value());
+        timeline.slices.push_back(
+            {row, event.start.value(), event.end.value(), kind_of(event.instruction.op), static_cast<int>(i)});
+        free_from = event.end.value();
+      }
+      if (!any) continue;
+      wait(timeline.step);
+      timeline.rows.push_back(QStringLiteral("%1 %2").arg(stage).arg(QString::fromUtf8(name_of(stream))));
+    }
+    begin = end;
+  }
+  return timeline;
+}
+
+QString describe_slice(const Simulation& simulation, const TimelineSlice& slice) {
+  const QString when = QStringLiteral("%1, %2 to %3")
+                           .arg(text_of(Unit::seconds, slice.end - slice.start), text_of(Unit::seconds, slice.start),
+                                text_of(Unit::seconds, slice.end));
+  if (slice.event < 0) return QStringLiteral("waiting: %1").arg(when);
+  const Event& event = simulation.events[static_cast<std::size_t>(slice.event)];
+  QString name = QString::fromUtf8(name_of(event.instruction.op)).replace(QLatin1Char('_'), QLatin1Char(' '));
+  if (event.instruction.op != Op::optimizer)
+    name +=
+        QStringLiteral(", micro-batch %1, chunk %2").arg(event.instruction.micro_batch).arg(event.instruction.chunk);
+  return QStringLiteral("%1, stage %2: %3").arg(name).arg(event.stage).arg(when);
+}
+
+}  // namespace dtcalc::gui

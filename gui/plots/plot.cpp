@@ -1,0 +1,280 @@
+#include "gui/plots/plot.hpp"
+
+#include "gui/plots/qcustomplot.hpp"
+
+#include <array>
+#include <cmath>
+
+namespace dtcalc::gui {
+namespace {
+
+struct Prefixed {
+  double factor;
+  const char* name;
+};
+
+/// The prefix in which `maximum` has at least one digit before the point.
+Prefixed prefix_for(Unit unit, double maximum) {
+  static constexpr std::array<Prefixed, 6> kBytes{
+      {{1, "B"}, {0x1p10, "KiB"}, {0x1p20, "MiB"}, {0x1p30, "GiB"}, {0x1p40, "TiB"}, {0x1p50, "PiB"}}};
+  static constexpr std::array<Prefixed, 7> kSeconds{
+      {{1e-9, "ns"}, {1e-6, "us"}, {1e-3, "ms"}, {1, "s"}, {3600, "h"}, {86400, "d"}, {31557600, "years"}}};
+  static constexpr std::array<Prefixed, 7> kRates{
+      {{1, ""}, {1e3, "k"}, {1e6, "M"}, {1e9, "G"}, {1e12, "T"}, {1e15, "P"}, {1e18, "E"}}};
+  const auto choose = [&](const auto& list) {
+    Prefixed best = list.front();
+    for (const Prefixed& p : list)
+      if (maximum >= p.factor * 1.5) best = p;
+    return best;
+  };
+  switch (unit) {
+    case Unit::bytes:
+      return choose(kBytes);
+    case Unit::seconds:
+      return choose(kSeconds);
+    case Unit::share:
+      return {0.01, "%"};
+    default:
+      return choose(kRates);
+  }
+}
+
+QString name_of(Unit unit) {
+  switch (unit) {
+    case Unit::flop_per_s:
+      return QStringLiteral("FLOP/s");
+    case Unit::flop:
+      return QStringLiteral("FLOP");
+    case Unit::flop_per_byte:
+      return QStringLiteral("FLOP/B");
+    case Unit::tokens_per_s:
+      return QStringLiteral("tokens/s");
+    case Unit::bytes:
+      return QStringLiteral("B");
+    case Unit::seconds:
+      return QStringLiteral("s");
+    default:
+      return {};
+  }
+}
+
+/// Ticks at round numbers of the scaled unit.
+class ScaledTicker : public QCPAxisTicker {
+ public:
+  explicit ScaledTicker(double factor) : factor_(factor) { setTickCount(6); }
+
+ protected:
+  double getTickStep(const QCPRange& range) override {
+    return QCPAxisTicker::getTickStep(QCPRange(range.lower / factor_, range.upper / factor_)) * factor_;
+  }
+  int getSubTickCount(double step) override { return QCPAxisTicker::getSubTickCount(step / factor_); }
+  QString getTickLabel(double tick, const QLocale& locale, QChar, int) override {
+    return locale.toString(tick / factor_, 'g', 6);
+  }
+
+ private:
+  double factor_;
+};
+
+/// Round numbers on a logarithmic axis, 1-2-5 where there is room, else powers of ten: 10k, 1M, 100 ms.
+class LogTicker : public QCPAxisTicker {
+ public:
+  LogTicker(Unit unit, double decades, bool powers) : unit_(unit), decades_(decades), powers_(powers) {}
+
+ protected:
+  QVector<double> createTickVector(double, const QCPRange& range) override {
+    QVector<double> ticks;
+    const int every = std::max(1, static_cast<int>(std::ceil(decades_ / 8)));
+    const int first = static_cast<int>(std::floor(std::log10(range.lower))),
+              last = static_cast<int>(std::ceil(std::log10(range.upper)));
+    if (!(range.lower > 0) || last - first > 600) return ticks;
+    for (int decade = first; decade <= last; ++decade) {
+      if (decades_ > 3.2 && decade % every != 0) continue;
+      for (const double digit : {1.0, 2.0, 5.0}) {
+        if (digit > 1 && decades_ > 3.2) break;
+        ticks.push_back(digit * std::pow(10.0, decade));
+      }
+    }
+    return ticks;
+  }
+  double getTickStep(const QCPRange& range) override { return range.size(); }
+  int getSubTickCount(double) override { return 0; }
+  QString getTickLabel(double tick, const QLocale& locale, QChar, int) override {
+    static constexpr std::array<Prefixed, 10> si{{{1e18, "E"},
+                                                  {1e15, "P"},
+                                                  {1e12, "T"},
+                                                  {1e9, "G"},
+                                                  {1e6, "M"},
+                                                  {1e3, "k"},
+                                                  {1, ""},
+                                                  {1e-3, "m"},
+                                                  {1e-6, "µ"},
+                                                  {1e-9, "n"}}};
+    if (powers_) return locale.toString(tick, 'e', 0);
+    for (const Prefixed& p : si) {
+      if (tick < p.factor * 0.999) continue;
+      QString prefix = QString::fromUtf8(p.name);
+      if (unit_ == Unit::count && prefix == QStringLiteral("G")) prefix = QStringLiteral("B");
+      if (unit_ == Unit::seconds && p.factor <= 1)
+        prefix = QStringLiteral(" ") + prefix + QStringLiteral("s");
+      else if (unit_ == Unit::seconds)
+        return locale.toString(tick, 'f', 0) + QStringLiteral(" s");
+      return locale.toString(tick / p.factor, 'g', 4) + prefix;
+    }
+    return locale.toString(tick, 'g', 3);
+  }
+
+ private:
+  Unit unit_;
+  double decades_;
+  bool powers_;
+};
+
+QCPTextElement* title_of(QCustomPlot& plot) { return qobject_cast<QCPTextElement*>(plot.plotLayout()->element(0, 0)); }
+
+}  // namespace
+
+QCustomPlot* new_plot(QWidget* parent, const QString& title) {
+  auto* plot = new QCustomPlot(parent);
+  plot->setMinimumSize(180, 120);
+  plot->setFocusPolicy(Qt::StrongFocus);
+  plot->setNoAntialiasingOnDrag(true);
+  plot->setPlottingHint(QCP::phFastPolylines, true);
+  plot->plotLayout()->insertRow(0);
+  auto* text = new QCPTextElement(plot, title);
+  text->setTextFlags(Qt::AlignLeft | Qt::AlignVCenter);
+  text->setMargins(QMargins(4, 2, 4, 0));
+  plot->plotLayout()->addElement(0, 0, text);
+  // The legend has a row of its own, so that it never covers a series.
+  plot->plotLayout()->insertRow(1);
+  auto* row = new QCPLayoutGrid;
+  plot->plotLayout()->addElement(1, 0, row);
+  row->addElement(0, 0, plot->legend);
+  row->addElement(0, 1, new QCPLayoutElement(plot));
+  row->setColumnStretchFactor(0, 0.001);
+  row->setMargins(QMargins(4, 0, 4, 0));
+  plot->legend->setFillOrder(QCPLayoutGrid::foColumnsFirst);
+  plot->legend->setBorderPen(Qt::NoPen);
+  plot->legend->setBrush(Qt::NoBrush);
+  plot->legend->setMargins(QMargins(0, 0, 0, 0));
+  plot->legend->setRowSpacing(0);
+  plot->legend->setColumnSpacing(10);
+  plot->legend->setIconSize(14, 9);
+  plot->legend->setVisible(false);
+  plot->plotLayout()->setRowStretchFactor(0, 0.001);
+  plot->plotLayout()->setRowStretchFactor(1, 0.001);
+  plot->plotLayout()->setRowSpacing(1);
+  plot->axisRect()->setMinimumMargins(QMargins(8, 6, 14, 6));
+  for (QCPAxis* axis : {plot->xAxis, plot->yAxis}) axis->setSubTicks(false);
+  set_title(*plot, title);
+  return plot;
+}
+
+void set_title(QCustomPlot& plot, const QString& title) {
+  title_of(plot)->setText(title);
+  plot.setAccessibleName(title);
+}
+
+void clear(QCustomPlot& plot) {
+  plot.clearPlottables();
+  plot.clearItems();
+  plot.legend->setVisible(false);
+}
+
+void paint_theme(QCustomPlot& plot, const Theme& theme) {
+  plot.setBackground(theme.base);
+  QFont small = plot.font(), bold = plot.font();
+  small.setPointSizeF(plot.font().pointSizeF() * 0.88);
+  bold.setBold(true);
+  title_of(plot)->setFont(bold);
+  title_of(plot)->setTextColor(theme.text);
+  plot.legend->setFont(small);
+  plot.legend->setTextColor(theme.text);
+  for (QCPAxis* axis : {plot.xAxis, plot.yAxis, plot.xAxis2, plot.yAxis2}) {
+    axis->setBasePen(theme.muted);
+    axis->setTickPen(theme.muted);
+    axis->setTickLabelColor(theme.muted);
+    axis->setLabelColor(theme.muted);
+    axis->setTickLabelFont(small);
+    axis->setLabelFont(small);
+    axis->setLabelPadding(3);
+    axis->setTickLengthIn(0), axis->setTickLengthOut(4);
+    axis->grid()->setPen(theme.grid);
+    axis->grid()->setZeroLinePen(theme.grid);
+    axis->grid()->setSubGridVisible(false);
+  }
+}
+
+void linear_axis(QCPAxis& axis, const QString& what, Unit unit, double maximum) {
+  const double top = maximum > 0 && std::isfinite(maximum) ? maximum : 1;
+  const Prefixed p = prefix_for(unit, top);
+  axis.setScaleType(QCPAxis::stLinear);
+  axis.setTicker(QSharedPointer<ScaledTicker>::create(p.factor));
+  QString name = QString::fromUtf8(p.name);
+  if (unit != Unit::bytes && unit != Unit::seconds && unit != Unit::share) name += name_of(unit);
+  axis.setLabel(name.isEmpty() ? what : QStringLiteral("%1 (%2)").arg(what, name));
+  axis.setRange(0, top * 1.06);
+}
+
+void log_axis(QCPAxis& axis, const QString& what, Unit unit, double minimum, double maximum) {
+  const double room = std::max(std::pow(maximum / minimum, 0.05), 1.05);
+  const double low = minimum / room, high = maximum * room;
+  const double decades = std::log10(high / low);
+  if (decades < 0.7) {
+    linear_axis(axis, what, unit, high);
+  } else {
+    axis.setTicker(QSharedPointer<LogTicker>::create(unit, decades, high >= 1e21));
+    const QString name = unit == Unit::seconds ? QString() : name_of(unit);
+    axis.setLabel(name.isEmpty() ? what : QStringLiteral("%1 (%2)").arg(what, name));
+  }
+  axis.setScaleType(QCPAxis::stLogarithmic);
+  axis.setRange(low, high);
+}
+
+QCPItemText* annotate(QCustomPlot& plot, double x, double y, const QString& text, const QColor& colour, bool right,
+                      bool above) {
+  auto* item = new QCPItemText(&plot);
+  item->setPositionAlignment((right ? Qt::AlignLeft : Qt::AlignRight) | (above ? Qt::AlignBottom : Qt::AlignTop));
+  item->position->setCoords(x, y);
+  item->setText(text);
+  item->setColor(colour);
+  item->setFont(plot.xAxis->tickLabelFont());
+  item->setPadding(QMargins(5, 2, 5, 2));
+  return item;
+}
+
+void line_at(QCustomPlot& plot, double value, const QString& name, const QColor& colour, bool horizontal) {
+  auto* line = new QCPItemStraightLine(&plot);
+  line->point1->setCoords(horizontal ? plot.xAxis->range().lower : value,
+                          horizontal ? value : plot.yAxis->range().lower);
+  line->point2->setCoords(horizontal ? plot.xAxis->range().upper : value,
+                          horizontal ? value : plot.yAxis->range().upper);
+  line->setPen(QPen(colour, 1.4, Qt::DashLine));
+  auto* text = new QCPItemText(&plot);
+  text->setText(name);
+  text->setColor(colour);
+  text->setFont(plot.xAxis->tickLabelFont());
+  text->setPadding(QMargins(4, 1, 4, 1));
+  if (horizontal) {
+    text->position->setTypeX(QCPItemPosition::ptAxisRectRatio);
+    text->position->setCoords(0.995, value);
+    text->setPositionAlignment(Qt::AlignRight | Qt::AlignBottom);
+  } else {
+    text->position->setTypeY(QCPItemPosition::ptAxisRectRatio);
+    text->position->setCoords(value, 0.005);
+    text->setPositionAlignment(Qt::AlignLeft | Qt::AlignTop);
+  }
+}
+
+void say(QCustomPlot& plot, const QString& text) {
+  clear(plot);
+  auto* item = new QCPItemText(&plot);
+  item->position->setType(QCPItemPosition::ptAxisRectRatio);
+  item->position->setCoords(0.5, 0.45);
+  item->setPositionAlignment(Qt::AlignCenter);
+  item->setTextAlignment(Qt::AlignCenter);
+  item->setText(text);
+  item->setColor(plot.xAxis->labelColor());
+}
+
+}  // namespace dtcalc::gui

@@ -1,0 +1,37 @@
+// What all plots share: a title, a legend above the axes, axes with units, colours of the theme. Plots hold the
+// library's figures in base units (bytes, seconds, FLOP); only the tick labels are scaled.
+#pragma once
+
+#include <QString>
+
+#include "gui/models/units.hpp"
+#include "gui/plots/theme.hpp"
+
+class QCPAxis;
+class QCPItemText;
+class QCustomPlot;
+class QWidget;
+
+namespace dtcalc::gui {
+
+/// A plot with one title, ready to be filled. `title` is also its accessible name.
+QCustomPlot* new_plot(QWidget* parent, const QString& title);
+void set_title(QCustomPlot& plot, const QString& title);
+/// Takes out every series and item; axes, title and theme stay.
+void clear(QCustomPlot& plot);
+void paint_theme(QCustomPlot& plot, const Theme& theme);
+
+/// A linear axis from 0 to a little above `maximum`, labelled `what (unit)` in the prefix that suits the maximum.
+void linear_axis(QCPAxis& axis, const QString& what, Unit unit, double maximum);
+/// A logarithmic axis over [minimum, maximum] and a little more.
+void log_axis(QCPAxis& axis, const QString& what, Unit unit, double minimum, double maximum);
+
+/// A text at a point: right of it or left, above or below.
+QCPItemText* annotate(QCustomPlot& plot, double x, double y, const QString& text, const QColor& colour,
+                      bool right = true, bool above = true);
+/// A line across the plot at a value of the y axis (or x axis), with its name.
+void line_at(QCustomPlot& plot, double value, const QString& name, const QColor& colour, bool horizontal = true);
+/// A message where the plot would be empty.
+void say(QCustomPlot& plot, const QString& text);
+
+}  // namespace dtcalc::gui
