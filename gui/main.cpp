@@ -77,6 +77,8 @@ int run(QApplication& application) {
   option("theme", "light or dark", "NAME");
   parser.process(application);
   const bool shooting = parser.isSet(QStringLiteral("screenshot"));
+  // Without presets there is nothing to show.
+  if (const auto first = evaluate_document(first_state().document); !first) return fail(first.errors());
   Store store;
   const QString session = session_file();
   if (!shooting && QFile::exists(session))
