@@ -9,7 +9,7 @@ if(DTCALC_TESTS)
   find_package(Catch2 REQUIRED) # version 2.13 (Debian 12) or 3 (Ubuntu 24.04)
 endif()
 if(DTCALC_BENCHMARKS)
-  find_package(benchmark 1.7 REQUIRED)
+  find_package(benchmark 1.7 QUIET) # the CUDA kernels' benchmark needs none
 endif()
 
 # Eigen's alignment depends on the instruction set, so everything that includes Eigen is compiled for the same one.

@@ -399,7 +399,7 @@ Structure make_structure(const Choices& choices) {
   return structure;
 }
 
-const Structure& cached_structure(const Choices& choices) {
+const Structure& cached_structure(Choices choices) {
   static std::mutex mutex;
   static std::vector<std::unique_ptr<Structure>> structures;
   const std::lock_guard lock(mutex);

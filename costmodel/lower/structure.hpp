@@ -135,7 +135,8 @@ struct Structure {
 /// recomputation, decides storage. A pure function.
 Structure make_structure(const Choices& choices);
 
-/// make_structure behind a cache keyed by the choices; thread-safe. The reference stays valid.
-const Structure& cached_structure(const Choices& choices);
+/// make_structure behind a cache keyed by the choices; thread-safe. The reference stays valid
+/// (and does not refer to the argument: by value, so that no compiler suspects it).
+const Structure& cached_structure(Choices choices);
 
 }  // namespace dtcalc

@@ -53,9 +53,10 @@ Text spell(const Extent& extent, const std::array<std::int64_t, kSymbols>& size)
 
 template <class F>
 void for_segments(const Structure& structure, const StageShape& shape, F&& f) {
-  f(structure.prologue, std::int64_t{shape.prologue});
+  const std::int64_t prologue = shape.prologue, epilogue = shape.epilogue;
+  f(structure.prologue, prologue);
   for (std::size_t k = 0; k < structure.blocks.size(); ++k) f(structure.blocks[k], shape.layers[k]);
-  f(structure.epilogue, std::int64_t{shape.epilogue});
+  f(structure.epilogue, epilogue);
 }
 
 /// Adds a summand, or its repetitions to the one with the same name and formula.

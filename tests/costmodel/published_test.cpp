@@ -35,7 +35,7 @@ std::vector<Family> all_families() {
   return std::move(loaded).value();
 }
 
-const Row& row_of(const Family& family, const std::string& id) {
+const Row& row_of(const Family& family, std::string_view id) {
   for (const Row& row : family.rows)
     if (row.id == id) return row;
   FAIL("no row " << id << " in " << family.name);
