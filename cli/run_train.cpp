@@ -32,7 +32,7 @@ struct TrainVerb {
   std::vector<std::string> data;
   bool markov = false;
   std::int32_t markov_symbols = 8;
-  std::string checkpoint;
+  std::string checkpoint, weights, exported;
   bool resume = false, extend = false;
   std::int64_t steps = 0;  ///< 0: the scenario's
   std::int64_t checkpoint_every = 100, evaluate_every = 100, evaluation_batches = 8;
@@ -111,7 +111,8 @@ std::string curve(const TrainReport& report) {
   return out;
 }
 
-std::string text_report(const Scenario& scenario, const TokenSource& source, const TrainReport& report) {
+std::string text_report(const Scenario& scenario, const TokenSource& source, const TrainReport& report,
+                        const std::string& exported) {
   const Training& t = scenario.training;
   std::string out = report.loss.empty() ? std::string() : curve(report);
   out += fmt::format("{} of {} steps, {}", report.steps_done, t.steps,
@@ -128,6 +129,7 @@ std::string text_report(const Scenario& scenario, const TokenSource& source, con
       out += fmt::format("Best possible loss of this source {:.4f}: {:.4f} above it\n", *best, loss - *best);
   }
   if (!report.saved.empty()) out += fmt::format("Checkpoint: {}\n", report.saved.string());
+  if (!exported.empty()) out += fmt::format("Weights: {}\n", exported);
   return out;
 }
 
@@ -157,6 +159,8 @@ int train_verb(const TrainVerb& verb) {
   options.device = *device;
   options.threads = verb.threads;
   options.checkpoint = verb.checkpoint;
+  options.weights = verb.weights;
+  options.exported = verb.exported;
   options.checkpoint_interval = verb.checkpoint_every;
   options.evaluation_interval = verb.evaluate_every;
   options.evaluation_batches = verb.evaluation_batches;
@@ -174,8 +178,9 @@ int train_verb(const TrainVerb& verb) {
   const auto report = train(*scenario, *source, options);
   progress.reset();
   if (!report) return fail(report.errors());
-  const int delivered = deliver(verb.common.output, verb.common.output.json ? json_report(*scenario, *source, *report)
-                                                                            : text_report(*scenario, *source, *report));
+  const int delivered =
+      deliver(verb.common.output, verb.common.output.json ? json_report(*scenario, *source, *report)
+                                                          : text_report(*scenario, *source, *report, verb.exported));
   if (report->end == TrainEnd::stopped) return stop.exit_code();
   if (report->end == TrainEnd::diverged) {
     fail(*report->diverged);
@@ -201,6 +206,12 @@ void add_run_train(CLI::App& run, int& exit_code) {
   CLI::Option* folder =
       verb->add_option("--checkpoint", options->checkpoint, "Folder of the run's checkpoints; default: none is written")
           ->type_name("DIR");
+  verb->add_option("--weights", options->weights,
+                   "Start from Hugging Face weights: a safetensors file, or a folder of them (GPT-2 and Llama shapes)")
+      ->type_name("PATH");
+  verb->add_option("--export", options->exported,
+                   "Write the weights at the end as a Hugging Face model: DIR/model.safetensors and DIR/config.json")
+      ->type_name("DIR");
   CLI::Option* resume =
       verb->add_flag("--resume", options->resume, "Go on from the newest whole checkpoint, if there is one")
           ->needs(folder);

@@ -13,6 +13,8 @@
 #include "engine/engine.hpp"
 #include "engine/train/admission.hpp"
 #include "engine/train/checkpoint.hpp"
+#include "engine/train/hf_layout.hpp"
+#include "engine/train/hf_weights.hpp"
 #include "engine/train/resume.hpp"
 #include "engine/train/schedule.hpp"
 #include "engine/train/tensors.hpp"
@@ -38,9 +40,11 @@ class Run {
       : scenario_(scenario), source_(source), options_(options), engine_(engine), batch_(scenario.training) {}
 
   std::optional<std::vector<Error>> begin();
+  [[nodiscard]] std::optional<Error> export_weights();
   Result<TrainReport> go();
 
  private:
+  std::optional<std::vector<Error>> start();
   Result<double> train_step(std::int64_t step);
   std::optional<std::vector<Error>> evaluate_held_out(std::int64_t step);
   std::optional<Error> save(const StateTensors& tensors);
@@ -84,9 +88,23 @@ void Run::restore(const RunState& state) {
   }
 }
 
-/// Fresh parameters, or those of the checkpoint.
-std::optional<std::vector<Error>> Run::begin() {
+/// Fresh parameters, or those of a model from elsewhere.
+std::optional<std::vector<Error>> Run::start() {
+  if (!options_.exported.empty())  // refused now rather than after the training
+    if (const auto layout = hf_layout(scenario_.model, engine_.parameters()); !layout) return layout.errors();
   if (auto error = engine_.initialize(scenario_.training.seed)) return std::vector{*error};
+  if (options_.weights.empty()) return std::nullopt;
+  const Result<StateTensors> tensors = engine_.state();
+  if (!tensors) return tensors.errors();
+  if (auto error = load_hf_weights(options_.weights, {scenario_.model, engine_.parameters(), tensors->parameters}))
+    return std::vector{*error};
+  if (auto error = engine_.take_state()) return std::vector{*error};
+  return std::nullopt;
+}
+
+/// Where the run starts, or what the checkpoint holds.
+std::optional<std::vector<Error>> Run::begin() {
+  if (auto errors = start()) return errors;
   if (options_.checkpoint.empty()) return std::nullopt;
   const Result<FoundCheckpoint> found = find_latest(options_.checkpoint);
   if (!found) return found.errors();
@@ -160,6 +178,13 @@ std::optional<Error> Run::save(const StateTensors& tensors) {
   if (!folder) return folder.errors().front();
   report_.saved = *folder;
   return std::nullopt;
+}
+
+std::optional<Error> Run::export_weights() {
+  if (options_.exported.empty()) return std::nullopt;
+  const Result<StateTensors> tensors = engine_.state();
+  if (!tensors) return tensors.errors().front();
+  return save_hf_weights(options_.exported, {scenario_.model, engine_.parameters(), tensors->parameters});
 }
 
 Error Run::diverged(std::string_view what, double value) const {
@@ -259,6 +284,8 @@ Result<TrainReport> train(const Scenario& scenario, const TokenSource& source, c
   Run run(planned, source, options, **engine);
   if (auto errors = run.begin()) return *errors;
   auto report = run.go();
+  if (report && report->end != TrainEnd::diverged)
+    if (auto error = run.export_weights()) return *error;
   if (report) report->predicted_peak = evaluate(planned, true).total;
   return report;
 }

@@ -35,6 +35,8 @@ struct TrainOptions {
   std::int64_t checkpoint_interval = 0;  ///< steps between checkpoints; 0: only at the end and when stopped
   std::int64_t evaluation_interval = 0;  ///< steps between evaluations; 0: only at the end
   std::int64_t evaluation_batches = 8;   ///< micro-batches of held-out tokens, the same each time; 0: no evaluation
+  std::filesystem::path weights;         ///< Hugging Face file or folder to start from; empty: fresh parameters
+  std::filesystem::path exported;        ///< folder for the weights at the end in Hugging Face's layout; empty: none
   bool resume = false;                   ///< go on from the folder's newest whole checkpoint, or start if it has none
   bool more_steps = false;               ///< the resumed run may have a larger training.steps than the checkpoint
   std::optional<Bytes> free_memory;      ///< what the run may take; none: nothing is refused
