@@ -12,6 +12,7 @@
 #include "engine/cpu/probes.hpp"
 #include "engine/cpu/product.hpp"
 #include "engine/cpu/stopwatch.hpp"
+#include "engine/cuda/backend.hpp"
 #include "engine/memory.hpp"
 
 namespace dtcalc {
@@ -31,13 +32,6 @@ constexpr std::int64_t kData = 256 << 20;
 /// FLOPs of the largest point; beyond it the rate no longer changes.
 constexpr double kMostFlop = 1e10;
 constexpr std::int64_t kWorkspace = 64 << 20;
-
-std::string today() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&now, &utc);
-  return fmt::format("{:04}-{:02}-{:02}", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday);
-}
 
 /// Read plus written bytes per second of a copy far larger than the caches.
 double copy_bandwidth(Context& context) {
@@ -84,6 +78,17 @@ void time_calls(Context& context, Sample& sample) {
 }
 
 }  // namespace
+
+std::string today() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  return fmt::format("{:04}-{:02}-{:02}", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday);
+}
+
+Result<Device> measure_gpu(const GpuMeasurement& about, const MeasureOptions& options) {
+  return cuda::measure_gpu(about, options);
+}
 
 Result<Device> measure_cpu(const MeasureOptions& options) {
   const Error stopped{"measure", "", "was interrupted", "run it again; it takes about a minute"};
@@ -133,10 +138,10 @@ Result<Device> measure_cpu(const MeasureOptions& options) {
               {[&, prepare = probe.prepare, m, n, k] { return prepare(context, data, m, n, k); }, probe.law, {}, 0});
         }
   }
-  using Sizes = std::vector<std::int64_t>;
+  using Counts = std::vector<std::int64_t>;
   for (const cpu::LoopProbe& probe : cpu::loop_probes())
     for (std::int64_t elements :
-         options.quick ? Sizes{1 << 16, 1 << 20} : Sizes{1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22}) {
+         options.quick ? Counts{1 << 16, 1 << 20} : Counts{1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22}) {
       d.loops.push_back({probe.law, elements, {}});
       samples.push_back(
           {[&, prepare = probe.prepare, elements] { return prepare(context, data, elements); }, probe.law, {}, 0});

@@ -14,6 +14,7 @@ Error absent() {
 
 Result<std::vector<GpuDescription>> find_gpus() { return absent(); }
 Result<Bytes> free_memory(int) { return absent(); }
+Result<Device> measure_gpu(const GpuMeasurement&, const MeasureOptions&) { return absent(); }
 Result<std::unique_ptr<Engine>> make_cuda_engine(const Scenario&, const EngineOptions&) { return absent(); }
 
 }  // namespace dtcalc::cuda

@@ -5,6 +5,9 @@
 folder=build/gpu
 dtcalc=$folder/cli/dtcalc
 
+# PyTorch's side of comparisons has none, and a kernel without it is another kernel.
+no_dropout=(--set model.residual_dropout=0 --set model.attention_dropout=0 --set model.embedding_dropout=0)
+
 # What goes into the record: `note WORDS...`.
 notes=$folder/notes.txt
 note() { printf '%s\n' "$*" | tee -a "$notes"; }
@@ -23,6 +26,7 @@ run_stage() {
   local stage=$1 result=passed begin=$SECONDS
   mkdir -p "$folder"
   : >"$notes"
+  [[ $stage == build ]] || nvidia-smi -L >/dev/null || fail "nvidia-smi finds no GPU"
   # Not under `set -e`: a failed step must not keep the record from being written.
   if ! (set +e; "stage_$stage") 2>&1 | tee "$folder/$stage.txt"; then result=failed; fi
   cmake -D mode=write -D "stage=$stage" -D "result=$result" -D "seconds=$((SECONDS - begin))" -D "notes=$PWD/$notes" \
@@ -31,7 +35,7 @@ run_stage() {
   [[ $result == passed ]]
 }
 
-commit_id() { git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown; }
+commit_id() { git describe --always --dirty --abbrev=12 2>/dev/null || echo "${DTCALC_COMMIT:-unknown}"; }
 
 machine_line() {
   local gpu processor
@@ -65,7 +69,7 @@ tests() {
   "$folder/tests/$1" "$2" >"$log" 2>&1 || status=1
   ((status)) && tail -n 200 "$log"
   note "$1 $2: $(grep -E 'assertions|All tests passed' "$log" | tail -n 1)"
-  grep -q '^skipped: ' "$log" && note "$1 $2: skipped: $(grep '^skipped: ' "$log" | sort -u | head -n 1)" && status=1
+  grep '^skipped: ' "$log" | sort -u | while read -r line; do note "$1 $2: $line"; done
   return $status
 }
 
@@ -111,7 +115,7 @@ stage_bench() {
   for model in gpt2-124m:64 gpt2-355m:32 gpt2-1.5b:16; do
     batch=${model#*:} model=${model%:*}
     must_run "$model, batch $batch" "$dtcalc" run train --model "$model" --device cuda:0 --markov --symbols 64 \
-      --set training.micro_batch="$batch" --set model.vocabulary_size=50304 --steps 15 --evaluation-batches 0 --json \
+      --set training.micro_batch="$batch" --set model.vocabulary_size=50304 "${no_dropout[@]}" --steps 15 --evaluation-batches 0 --json \
       -o "$folder/train.json" || { status=1; continue; }
     line=$(cmake -D "file=$PWD/$folder/train.json" -D mode=train -P scripts/gpu_records.cmake 2>&1)
     note "$model, batch $batch: dtcalc $line"
@@ -122,5 +126,44 @@ stage_bench() {
       note "$model: PyTorch is not here"
     fi
   done
+  return $status
+}
+
+# Configurations of the comparison of prediction and measurement: two families, sequences of 512 to 8192, naive and flash
+# attention, with and without recomputation. None of their products is in the grid that `measure` times.
+configurations=(
+  'gpt2-124m training.micro_batch=32'
+  'gpt2-124m training.micro_batch=48 training.sequence=512'
+  'gpt2-124m training.micro_batch=8 attention=naive'
+  'gpt2-355m training.micro_batch=24 training.recompute=full'
+  'gpt2-355m training.micro_batch=12 training.sequence=768'
+  'gpt2-1.5b training.micro_batch=12'
+  'tiny-llama model.layers=16 model.hidden_size=2304 model.heads=18 model.kv_heads=6 model.head_size=128 model.mlp_size=6400 model.vocabulary_size=32000 model.max_sequence=8192 training.micro_batch=6 training.sequence=2048'
+  'tiny-llama model.layers=16 model.hidden_size=2304 model.heads=18 model.kv_heads=6 model.head_size=128 model.mlp_size=6400 model.vocabulary_size=32000 model.max_sequence=8192 training.micro_batch=3 training.sequence=4096 training.recompute=selective'
+  'tiny-llama model.layers=12 model.hidden_size=1536 model.heads=24 model.kv_heads=8 model.head_size=64 model.mlp_size=4224 model.vocabulary_size=32000 model.max_sequence=8192 training.micro_batch=2 training.sequence=8192'
+)
+
+# Measures the GPU, then predicts and runs each configuration with that profile.
+stage_validate() {
+  make_targets dtcalc || return 1
+  local profile=$folder/measured.json report=$folder/validate.json all=$folder/errors.txt status=0 number=0 one words
+  must_run "measuring the GPU" "$dtcalc" measure --device cuda:0 -o "$profile" || return 1
+  note "profile: $(sed -n 's/^ "notes": "\(.*\)",$/\1/p' "$profile")"
+  : >"$all"
+  for one in "${configurations[@]}"; do
+    number=$((number + 1))
+    read -ra words <<<"$one"
+    say "$one"
+    "$dtcalc" validate --model "${words[0]}" --hardware "$profile" --device cuda:0 "${no_dropout[@]}" \
+      $(printf -- '--set %s ' "${words[@]:1}") --steps 5 --seconds 1 --json -o "$report" || (($? == 1)) ||
+      { note "FAILED: $one"; status=1; continue; }
+    cp "$report" "$folder/validate-$number.json"
+    value() { sed -n "s/^ *\"$1\": \([-0-9.e+]*\),*$/\1/p" "$report" | head -n 1; }
+    note "$(awk -v p="$(value step_predicted_s)" -v m="$(value step_measured_s)" -v e="$(value step_error)" \
+      -v g="$(value group_error)" -v name="$one" 'BEGIN { printf "%s: predicted %.2f ms, measured %.2f ms, %+.1f %%, groups %.1f %%", name, 1e3 * p, 1e3 * m, 100 * e, 100 * g }')"
+    echo "$(value step_error) $(value group_error)" >>"$all"
+  done
+  note "$(awk '{ e = $1 < 0 ? -$1 : $1; sum += e; if (e > worst) worst = e; if ($2 > groups) groups = $2 }
+    END { printf "%d configurations: step time %.1f %% off in the mean, %.1f %% at worst; sum of groups at worst %.1f %% of the step", NR, 100 * sum / NR, 100 * worst, 100 * groups }' "$all")"
   return $status
 }

@@ -6,7 +6,7 @@
 cmake_minimum_required(VERSION 3.25)
 set(root ${CMAKE_CURRENT_LIST_DIR}/..)
 set(records ${root}/docs/gpu)
-set(stages build correct sanitize bench)
+set(stages build correct sanitize bench validate)
 
 # What a stage's result depends on, as patterns below the root.
 set(kernels kernels/*.cu kernels/*.cuh kernels/*.hpp)
@@ -15,6 +15,8 @@ set(sources_build ${kernels} ${engine} CMakeLists.txt kernels/CMakeLists.txt eng
 set(sources_correct ${kernels} ${engine} tests/kernels/* tests/engine/cuda_*)
 set(sources_sanitize ${kernels} tests/kernels/*)
 set(sources_bench ${kernels} ${engine} benchmarks/kernels/*.cpp scripts/torch_reference.py)
+set(sources_validate ${kernels} ${engine} costmodel/evaluate/*.cpp costmodel/lower/*.cpp presets/software/dtcalc-cuda.json
+  scripts/gpu.sh)
 
 function(sources_of stage variable)
   set(files "")

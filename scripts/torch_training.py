@@ -24,7 +24,7 @@ SHAPES = {  # the small ones' folders lie in tests/engine/torch_training; the la
                   large=dict(layers=12, hidden=768, heads=12, kv_heads=4, mlp=2048, vocabulary=32000, sequence=256,
                              batch=8)),
 }
-RATE, BETAS, EPSILON, DECAY, CLIP = 1e-3, (0.9, 0.95), 1e-8, 0.1, 1.0
+RATE, WARM_UP, BETAS, EPSILON, DECAY, CLIP = 3e-4, 10, (0.9, 0.95), 1e-8, 0.1, 1.0  # no step that amplifies rounding
 
 
 class TransposedLinear(nn.Module):
@@ -170,6 +170,10 @@ def batches(s, steps, generator):
     return tokens[:, :, :-1].to(torch.int32).contiguous(), tokens[:, :, 1:].to(torch.int32).contiguous()
 
 
+def learning_rates(steps):
+    return [RATE * min(1.0, (step + 1) / WARM_UP) for step in range(steps)]
+
+
 def train(model, tokens, targets, bf16, device):
     model = model.to(device)
     matrices = [p for p in model.parameters() if p.dim() == 2]
@@ -177,7 +181,9 @@ def train(model, tokens, targets, bf16, device):
     optimizer = torch.optim.AdamW([dict(params=matrices, weight_decay=DECAY), dict(params=vectors, weight_decay=0.0)],
                                   lr=RATE, betas=BETAS, eps=EPSILON)
     losses = []
-    for x, y in zip(tokens, targets):
+    for x, y, rate in zip(tokens, targets, learning_rates(len(tokens))):
+        for group in optimizer.param_groups:
+            group["lr"] = rate
         x, y = x.to(device).long(), y.to(device).long()
         with torch.autocast(device, dtype=torch.bfloat16, enabled=bf16):
             logits = model(x)
@@ -216,7 +222,7 @@ def main():
             model.load_state_dict(start)
             losses[precision] = train(model, tokens, targets, precision == "bf16", o.device)
             model = make(s)
-        result = dict(torch=torch.__version__, device=o.device, learning_rate=RATE, beta1=BETAS[0], beta2=BETAS[1],
+        result = dict(torch=torch.__version__, device=o.device, learning_rate=learning_rates(o.steps), beta1=BETAS[0], beta2=BETAS[1],
                       epsilon=EPSILON, weight_decay=DECAY, gradient_clip=CLIP, **losses)
         (folder / "losses.json").write_text(json.dumps(result, indent=1) + "\n")
         apart = max(abs(a - b) for a, b in zip(losses["fp32"], losses["bf16"]))

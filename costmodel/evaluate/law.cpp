@@ -71,11 +71,18 @@ KernelCost kernel_cost(const Kernel& kernel, const Program& program, const Sizes
     const bool product = info(kernel.contract).is_product;
     const double rate =
         product ? measured.product_rate(kernel.law_id, values[kernel.m], values[kernel.n], values[kernel.k]) : 0;
+    const double factor =
+        product ? measured.product_factor(kernel.law_id, values[kernel.m], values[kernel.n], values[kernel.k]) : 0;
+    if (factor > 0) {
+      cost.seconds = factor * datasheet_time(kernel, sizes, values, cost, memo).seconds;
+      cost.bound = Bound::measured;
+      return cost;
+    }
     const double loop = product ? 0 : measured.loop_seconds(kernel.law_id, values[kernel.elements]);
     if (rate > 0 || loop > 0) {
       cost.seconds =
           rate > 0 ? static_cast<double>(cost.flop) / rate : static_cast<double>(values[kernel.elements]) * loop;
-      if (kernel.contract == Contract::product && kernel.operands[3] != kNone) {  // the bias is a loop of its own
+      if (sizes.bias_is_a_loop && kernel.contract == Contract::product && kernel.operands[3] != kNone) {
         const std::int64_t out = values[kernel.m] * values[kernel.n];
         cost.seconds +=
             static_cast<double>(out) * measured.loop_seconds(static_cast<LawId>(Contract::bias_dropout), out);

@@ -5,6 +5,8 @@
 #include <limits>
 #include <memory>
 
+#include "costmodel/evaluate/device_rates.hpp"
+#include "costmodel/evaluate/product_law.hpp"
 #include "costmodel/scenario/scenario.hpp"
 
 namespace dtcalc {
@@ -39,6 +41,34 @@ std::size_t position(const std::vector<std::int64_t>& axis, std::int64_t x) {
   return static_cast<std::size_t>(std::lower_bound(axis.begin(), axis.end(), x) - axis.begin());
 }
 
+constexpr std::array kMatrixProducts{static_cast<LawId>(Contract::product), static_cast<LawId>(Contract::product_input),
+                                     static_cast<LawId>(Contract::product_weight)};
+
+/// Linears and their gradients, which cuBLAS-class libraries compute in tiles; also with rows of odd lengths.
+bool is_matrix_product(LawId law) {
+  return std::any_of(kMatrixProducts.begin(), kMatrixProducts.end(),
+                     [&](LawId product) { return law == product || law == law_of_odd_rows(product); });
+}
+bool is_weight_gradient(LawId law) { return law == kMatrixProducts[2] || law == law_of_odd_rows(kMatrixProducts[2]); }
+
+Dtype dtype_of(const std::string& name) {
+  if (name == "bf16") return Dtype::bf16;
+  if (name == "fp16") return Dtype::fp16;
+  return name == "tf32" ? Dtype::tf32 : Dtype::fp32;
+}
+
+double flop_of(const ProductPoint& p) {
+  return 2 * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
+}
+
+/// What product_law says of a measured point: operands once, an accumulated fp32 gradient read and written.
+double law_seconds(const DeviceRates& rates, Dtype dtype, LawId law, const ProductPoint& p) {
+  const double element = 0.5 * half_bytes(dtype);
+  const auto m = static_cast<double>(p.m), n = static_cast<double>(p.n), k = static_cast<double>(p.k);
+  const double result = is_weight_gradient(law) ? 8 : element;
+  return product_time(rates, p.m, p.n, p.k, 1, element * (m * k + n * k) + result * m * n, element).seconds;
+}
+
 std::size_t corner(const ProductGrid& grid, std::size_t m, std::size_t n, std::size_t k) {
   return (m * grid.sizes[1].size() + n) * grid.sizes[2].size() + k;
 }
@@ -46,6 +76,10 @@ std::size_t corner(const ProductGrid& grid, std::size_t m, std::size_t n, std::s
 }  // namespace
 
 MeasuredRates::MeasuredRates(const Device& device) {
+  const Dtype dtype = dtype_of(device.measured_dtype);
+  const DeviceRates rates = device_rates(device, Software{}, dtype, 64);  // products do not look at heads
+  corrects_ = rates.tiles > 0;
+  element_half_bytes_ = half_bytes(dtype);
   for (const ProductPoint& p : device.products) {
     const LawId law = law_id(p.kernel);
     if (law == kNoLaw) continue;
@@ -57,15 +91,17 @@ MeasuredRates::MeasuredRates(const Device& device) {
       sort_unique(grid.sizes[axis]);
       grid.log_sizes[axis] = logs_of(grid.sizes[axis]);
     }
-    grid.log_rate.assign(grid.sizes[0].size() * grid.sizes[1].size() * grid.sizes[2].size(),
-                         std::numeric_limits<double>::quiet_NaN());
+    grid.log_value.assign(grid.sizes[0].size() * grid.sizes[1].size() * grid.sizes[2].size(),
+                          std::numeric_limits<double>::quiet_NaN());
   }
   for (const ProductPoint& p : device.products) {
     const LawId law = law_id(p.kernel);
     if (law == kNoLaw) continue;
     ProductGrid& grid = products_[law];
-    grid.log_rate[corner(grid, position(grid.sizes[0], p.m), position(grid.sizes[1], p.n),
-                         position(grid.sizes[2], p.k))] = std::log(p.rate.value());
+    const double by_law = corrects_ && is_matrix_product(law) ? law_seconds(rates, dtype, law, p) : 0;
+    grid.log_value[corner(grid, position(grid.sizes[0], p.m), position(grid.sizes[1], p.n),
+                          position(grid.sizes[2], p.k))] =
+        by_law > 0 ? std::log(flop_of(p) / p.rate.value() / by_law) : std::log(p.rate.value());
   }
 
   std::vector<const LoopPoint*> points;
@@ -85,8 +121,20 @@ MeasuredRates::MeasuredRates(const Device& device) {
 }
 
 double MeasuredRates::product_rate(LawId law, std::int64_t m, std::int64_t n, std::int64_t k) const {
-  const ProductGrid& grid = products_[law];
-  if (grid.log_rate.empty()) return 0;
+  return corrects_ && is_matrix_product(law) ? 0 : interpolated(products_[law], m, n, k);
+}
+
+double MeasuredRates::product_factor(LawId law, std::int64_t m, std::int64_t n, std::int64_t k) const {
+  if (!corrects_ || !is_matrix_product(law)) return 0;
+  // Rows as long as n and k, of the gradient of a weight as m and n (contract.hpp).
+  const std::int64_t other = law == kMatrixProducts[2] ? m : k;
+  if ((n * element_half_bytes_ % 32 != 0 || other * element_half_bytes_ % 32 != 0))
+    if (const double odd = interpolated(products_[law_of_odd_rows(law)], m, n, k); odd > 0) return odd;
+  return interpolated(products_[law], m, n, k);
+}
+
+double MeasuredRates::interpolated(const ProductGrid& grid, std::int64_t m, std::int64_t n, std::int64_t k) const {
+  if (grid.log_value.empty()) return 0;
   const Bracket bm = bracket(grid.sizes[0], grid.log_sizes[0], m);
   const Bracket bn = bracket(grid.sizes[1], grid.log_sizes[1], n);
   const Bracket bk = bracket(grid.sizes[2], grid.log_sizes[2], k);
@@ -96,10 +144,10 @@ double MeasuredRates::product_rate(LawId law, std::int64_t m, std::int64_t n, st
     const double w =
         (hm ? bm.weight : 1 - bm.weight) * (hn ? bn.weight : 1 - bn.weight) * (hk ? bk.weight : 1 - bk.weight);
     if (w == 0) continue;
-    const double rate =
-        grid.log_rate[corner(grid, hm ? bm.high : bm.low, hn ? bn.high : bn.low, hk ? bk.high : bk.low)];
-    if (std::isnan(rate)) continue;
-    sum += w * rate;
+    const double value =
+        grid.log_value[corner(grid, hm ? bm.high : bm.low, hn ? bn.high : bn.low, hk ? bk.high : bk.low)];
+    if (std::isnan(value)) continue;
+    sum += w * value;
     weight += w;
   }
   return weight > 0 ? std::exp(sum / weight) : 0;

@@ -18,7 +18,8 @@ struct Device;
 struct ProductGrid {
   std::array<std::vector<std::int64_t>, 3> sizes;  ///< m, n, k: distinct, ascending
   std::array<std::vector<double>, 3> log_sizes;
-  std::vector<double> log_rate;  ///< of (m, n, k), k fastest, FLOP/s; NaN where nothing was measured
+  /// Of (m, n, k), k fastest: FLOP/s, or measured time over the law's; NaN where nothing was measured.
+  std::vector<double> log_value;
 };
 
 /// Measured passes of one loop.
@@ -35,10 +36,18 @@ class MeasuredRates {
   /// was not measured.
   double product_rate(LawId law, std::int64_t m, std::int64_t n, std::int64_t k) const;
 
+  /// Matrix products of a GPU whose tiles are known: measured time over that of product_law, interpolated alike. The
+  /// law knows where one more tile takes one more wave, which no grid of points would show. 0 if not measured, and on
+  /// other devices. Products whose rows are no multiples of 16 bytes have points of their own.
+  double product_factor(LawId law, std::int64_t m, std::int64_t n, std::int64_t k) const;
+
   /// Seconds per element of a loop, interpolated alike; 0 if the law was not measured.
   double loop_seconds(LawId law, std::int64_t elements) const;
 
  private:
+  double interpolated(const ProductGrid& grid, std::int64_t m, std::int64_t n, std::int64_t k) const;
+  int element_half_bytes_ = 0;
+  bool corrects_ = false;  ///< the grids of matrix products hold times over the law's
   std::array<ProductGrid, kLaws> products_;
   std::array<LoopCurve, kLaws> loops_;
 };

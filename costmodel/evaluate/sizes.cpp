@@ -12,6 +12,22 @@ namespace {
 constexpr std::int8_t k4 = 8, k2 = 4;  // bytes times two
 
 bool is_mixed(Precision p) { return p != Precision::fp32 && p != Precision::tf32 && p != Precision::fp64; }
+/// Whether the device's measured points are of this dtype.
+bool measured_in(const Device& d, Dtype dtype) {
+  switch (dtype) {
+    case Dtype::fp32:
+      return d.measured_dtype.empty() || d.measured_dtype == "fp32";
+    case Dtype::tf32:
+      return d.measured_dtype.empty() || d.measured_dtype == "tf32";
+    case Dtype::fp16:
+      return d.measured_dtype.empty() || d.measured_dtype == "fp16";
+    case Dtype::bf16:
+      return d.measured_dtype.empty() || d.measured_dtype == "bf16";
+    default:
+      return d.measured_dtype.empty();
+  }
+}
+
 bool is_autocast(Precision p) { return p == Precision::bf16_autocast || p == Precision::fp16_autocast; }
 
 /// Pairs of one head that count as model FLOPs: the square (or the band under a window), or what causality leaves.
@@ -165,7 +181,8 @@ Sizes sizes_of(const Scenario& scenario, Work work, std::int64_t context) {
     s.rates.block_time_per_flop = time_per_flop(d, Dtype::fp8, s.product_dtype);
   s.flash_query_tile = w.flash_query_tile;
   assert((d.products.empty() || d.rates) && "a device with measured points needs index_measurements");
-  s.calibrated = d.rates.get();
+  if (measured_in(d, s.product_dtype)) s.calibrated = d.rates.get();
+  s.bias_is_a_loop = d.kind == "cpu";
   if (scenario.software.id == "dtcalc-cpu") s.workspace = cpu_workspace(scenario, training);
   if (scenario.software.id == "dtcalc-cuda") s.workspace = cuda_workspace(scenario, training).total();
   return s;

@@ -38,6 +38,7 @@ struct Sizes {
   double seconds_per_flop = 0;  ///< of matrix products at the device's peak
   DeviceRates rates;
   std::int64_t flash_query_tile = 64;
+  bool bias_is_a_loop = false;  ///< measured products do not add the bias: true of the CPU's, where it is another pass
   const MeasuredRates* calibrated = nullptr;  ///< of the device, when there are any; must outlive the evaluation
 };
 

@@ -99,7 +99,7 @@ LawId law_id(std::string_view law) {
     for (std::string_view variant :
          {"norm.layer", "norm.rms", "norm_backward.layer", "norm_backward.rms", "bias_dropout.dropout",
           "softmax.dropout", "softmax_backward.dropout", "flash.dropout", "flash_backward.dropout", "embedding.dropout",
-          "optimizer.adamw", "optimizer.sgd"})
+          "optimizer.adamw", "optimizer.sgd", "product.odd", "product_input.odd", "product_weight.odd"})
       names[at++] = variant;
     for (int activation = 0; activation < 6; ++activation)
       for (int form = 0; form < 4; ++form) names[at++] = activation_law(activation, form & 1, form & 2);
@@ -108,6 +108,14 @@ LawId law_id(std::string_view law) {
   }();
   const auto found = std::find(kNames.begin(), kNames.end(), law);
   return found == kNames.end() ? kNoLaw : static_cast<LawId>(found - kNames.begin());
+}
+
+LawId law_of_odd_rows(LawId product) {
+  static const std::array<LawId, 3> kOdd{law_id("product.odd"), law_id("product_input.odd"),
+                                         law_id("product_weight.odd")};
+  return product == static_cast<LawId>(Contract::product)         ? kOdd[0]
+         : product == static_cast<LawId>(Contract::product_input) ? kOdd[1]
+                                                                  : kOdd[2];
 }
 
 }  // namespace dtcalc

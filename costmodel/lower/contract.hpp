@@ -91,11 +91,15 @@ std::string_view activation_law(int activation, bool gated, bool backward);
 
 /// A law of time by number: what `law_name` says, for tables that are read in every evaluation.
 using LawId = std::uint8_t;
-inline constexpr int kLaws = kContracts + 36;  ///< every contract by its own name, and the variants timed apart
+inline constexpr int kLaws = kContracts + 39;  ///< every contract by its own name, and the variants timed apart
 inline constexpr LawId kNoLaw = 255;
 
 /// The number of a law's name; kNoLaw for a name that no kernel asks for.
 LawId law_id(std::string_view law);
+
+/// The law of a matrix product (product, product_input, product_weight) whose rows are no multiples of 16 bytes: such
+/// products miss the fast algorithms of a GPU's library and are timed apart.
+LawId law_of_odd_rows(LawId product);
 
 /// The contract's row in the table.
 const ContractInfo& info(Contract contract);

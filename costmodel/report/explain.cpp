@@ -76,7 +76,7 @@ std::string full_name(std::string_view name, std::string_view suffix) {
 
 std::vector<Summand> parameter_summands(const Evaluated& e) {
   std::vector<Summand> result;
-  for_segments(e.structure, StageShape{e.sizes.layers}, [&](const LoweredSegment& s, std::int64_t repeat) {
+  for_segments(e.structure, StageShape{e.sizes.layers, true, true}, [&](const LoweredSegment& s, std::int64_t repeat) {
     for (const ParameterTensor& p : s.parameters) {
       if (p.tied) continue;
       const Text t = spell(e.structure.extents[p.extent], e.sizes.whole_symbol);

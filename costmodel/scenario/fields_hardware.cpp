@@ -54,6 +54,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::array<std::string_view, 2> device_kinds{"gpu", "cpu"};
+constexpr std::array<std::string_view, 5> measured_dtypes{"", "fp32", "tf32", "fp16", "bf16"};
 
 /// The peak rate of one dtype, a key of its own so that each figure has its unit and its place.
 template <Dtype dtype>
@@ -171,6 +172,9 @@ std::vector<Field> hardware() {
       in<&S::hardware, &D::sources>("/hardware/sources", "Source of each figure, by its key in this section."),
       in<&S::hardware, &D::products>("/hardware/products", "Measured matrix products C (m x n) = A (m x k) B (k x n)."),
       in<&S::hardware, &D::loops>("/hardware/loops", "Measured loops over elements."),
+      word<&S::hardware, &D::measured_dtype>("/hardware/measured_dtype", measured_dtypes,
+                                             "Dtype of the measured points; what computes in another is predicted by "
+                                             "law. Empty: they serve every dtype."),
       in<&S::hardware, &D::library_memory>("/hardware/library_memory_bytes", count(max_bytes),
                                            "Process memory beside the arena; a line of its own in a run's memory."),
   };

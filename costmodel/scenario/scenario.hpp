@@ -132,6 +132,7 @@ struct Device {
   // Calibrated by `dtcalc measure` (empty on a datasheet):
   std::vector<ProductPoint> products;
   std::vector<LoopPoint> loops;
+  std::string measured_dtype;                  ///< what both were measured in; empty: they serve every dtype (a CPU's)
   Bytes library_memory{0};                     ///< process memory beside the arena
   std::shared_ptr<const MeasuredRates> rates;  ///< of products and loops, sorted by the loader (index_measurements)
 

@@ -7,6 +7,7 @@
 
 #include "engine/device.hpp"
 #include "engine/engine.hpp"
+#include "engine/measure.hpp"
 
 namespace dtcalc::cuda {
 
@@ -15,6 +16,9 @@ Result<std::vector<GpuDescription>> find_gpus();
 
 /// Free bytes of GPU `index` as the driver counts them, after its context was made.
 Result<Bytes> free_memory(int index);
+
+/// As dtcalc::measure_gpu.
+Result<Device> measure_gpu(const GpuMeasurement& about, const MeasureOptions& options);
 
 Result<std::unique_ptr<Engine>> make_cuda_engine(const Scenario& scenario, const EngineOptions& options);
 

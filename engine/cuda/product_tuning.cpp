@@ -6,6 +6,7 @@
 #include <random>
 
 #include "engine/cpu/stopwatch.hpp"
+#include "engine/cuda/graph.hpp"
 #include "engine/cuda/memory.hpp"
 #include "engine/cuda/product_plan.hpp"
 #include "engine/cuda/status.hpp"
@@ -54,19 +55,6 @@ cudaError_t fill(const DeviceMemory& numbers, Dtype dtype, const DeviceMemory& m
   return status;
 }
 
-struct Events {
-  cudaEvent_t begin = nullptr, end = nullptr;
-  Events() {
-    if (cudaEventCreate(&begin) != cudaSuccess || cudaEventCreate(&end) != cudaSuccess) end = nullptr;
-  }
-  Events(const Events&) = delete;
-  Events& operator=(const Events&) = delete;
-  ~Events() {
-    if (begin) (void)cudaEventDestroy(begin);
-    if (end) (void)cudaEventDestroy(end);
-  }
-};
-
 }  // namespace
 
 std::optional<Error> tune(BlasState& state, const std::vector<ProductShape>& shapes, cudaStream_t stream) {
@@ -89,7 +77,7 @@ std::optional<Error> tune(BlasState& state, const std::vector<ProductShape>& sha
           error_of(cudaMemcpy(numbers->data(), host.data(), host.size() * sizeof(float), cudaMemcpyHostToDevice),
                    "random operands"))
     return error;
-  Events events;
+  const Events events;
   if (!events.end) return error_of(cudaGetLastError(), "events");
   std::optional<Dtype> filled;
   for (const ProductShape& shape : shapes) {
@@ -112,9 +100,7 @@ std::optional<Error> tune(BlasState& state, const std::vector<ProductShape>& sha
                         stream) == CUBLAS_STATUS_SUCCESS;
         (void)cudaEventRecord(events.end, stream);
         if (auto error = error_of(cudaEventSynchronize(events.end), text_of(shape))) return error;
-        float milliseconds = 0;
-        (void)cudaEventElapsedTime(&milliseconds, events.begin, events.end);
-        if (i > 0) seconds.push_back(1e-3 * static_cast<double>(milliseconds));
+        if (i > 0) seconds.push_back(events.seconds());
       }
       const double time = cpu::median(seconds);
       if (!works || (best.candidates > 0 && time >= best.seconds)) continue;

@@ -121,3 +121,9 @@ TEST_CASE("help and version", "[cli]") {
   CHECK_THAT(run_dtcalc({"estimate", "--help"}).output, Catch::Matchers::ContainsSubstring("Usage: dtcalc estimate"));
   CHECK(run_dtcalc({"--version"}).output.substr(0, 7) == "dtcalc ");
 }
+
+TEST_CASE("measure says why a GPU cannot be measured", "[cli]") {
+  require_failure({"measure", "--device", "cuda:9"}, 4, {"use"});
+  require_failure({"measure", "--device", "graphics"}, 2, {"--device", "graphics"});
+  require_failure({"measure", "--device", "cuda:0", "--dtype", "fp4"}, 2, {"--dtype", "fp4"});
+}

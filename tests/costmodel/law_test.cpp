@@ -200,6 +200,49 @@ TEST_CASE("measured points come back as they were measured, and between them in 
   CHECK(r.loop_seconds(law_id("rope"), 10) == 0);
 }
 
+TEST_CASE("a GPU's measured products correct the law: exact at the points, with the law's waves between them",
+          "[law]") {
+  Device d = device("h200");
+  d.measured_dtype = "bf16";
+  const DeviceRates rates = device_rates(d, Software{}, Dtype::bf16, 64);
+  const auto law_s = [&](std::int64_t m, std::int64_t n, std::int64_t k) {
+    const double bytes = 2.0 * static_cast<double>(m * k + n * k + m * n);
+    return product_time(rates, m, n, k, 1, bytes, 2).seconds;
+  };
+  // Twice the law's time at 1024 columns, three times at 4096.
+  for (const std::int64_t n : {1024, 4096})
+    d.products.push_back(
+        {8192, n, 2048, "product",
+         FlopPerSecond(2.0 * 8192 * static_cast<double>(n) * 2048 / (law_s(8192, n, 2048) * (n == 1024 ? 2 : 3)))});
+  const MeasuredRates r(d);
+  const LawId product = law_id("product");
+  CHECK(r.product_factor(product, 8192, 1024, 2048) == Approx(2));
+  CHECK(r.product_factor(product, 8192, 2048, 2048) == Approx(std::sqrt(6.0)));
+  CHECK(r.product_rate(product, 8192, 1024, 2048) == 0);
+  CHECK(r.product_factor(law_id("scores"), 8192, 1024, 2048) == 0);
+
+  // Rows of an odd length are another matter where they were measured.
+  CHECK(r.product_factor(product, 8192, 1025, 2048) == Approx(2).epsilon(1e-2));
+  d.products.push_back(
+      {8192, 1025, 2048, "product.odd", FlopPerSecond(2.0 * 8192 * 1025 * 2048 / (law_s(8192, 1025, 2048) * 7))});
+  const MeasuredRates odd(d);
+  CHECK(odd.product_factor(product, 8192, 50257, 768) == Approx(7));
+  CHECK(odd.product_factor(product, 8192, 1024, 2048) == Approx(2));
+  d.products.pop_back();
+
+  // A whole evaluation takes them in the dtype they were measured in, and the law in another.
+  const std::vector<std::string> changes{"training.micro_batch=8"};
+  Scenario s = load_scenario_named("gpt2-124m", "h200", DTCALC_SOURCE_DIR, changes).value();
+  const double plain = evaluate(s, true).step.value();
+  s.hardware.products = d.products;
+  s.hardware.measured_dtype = "bf16";
+  index_measurements(s.hardware);
+  CHECK(evaluate(s, true).step.value() > 1.2 * plain);
+  s.hardware.measured_dtype = "fp16";
+  index_measurements(s.hardware);
+  CHECK(evaluate(s, true).step.value() == plain);
+}
+
 TEST_CASE("every law that a kernel of the engine's stack can ask for has a number of its own", "[law]") {
   std::set<LawId> seen;
   for (int c = 0; c < kContracts; ++c) {

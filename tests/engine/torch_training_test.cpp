@@ -91,7 +91,7 @@ std::vector<double> losses_of(const fs::path& folder, Software software, Precisi
     const auto loss = engine.forward_backward(step + 1, 0, part(batches.tokens), part(batches.targets));
     if (!loss) FAIL(describe(loss.errors()));
     losses.push_back(*loss / static_cast<double>(count));
-    REQUIRE(engine.optimizer_step(step + 1, settings["learning_rate"]));
+    REQUIRE(engine.optimizer_step(step + 1, settings["learning_rate"][static_cast<std::size_t>(step)]));
   }
   return losses;
 }
@@ -116,9 +116,12 @@ void compare(const char* shape, const Software& software, bool cuda) {
   };
   for (const Case& c : {Case{"fp32", Precision::fp32, allowed / 100}, Case{"bf16", Precision::bf16_mixed, allowed}}) {
     if (!cuda && c.precision == Precision::bf16_mixed) continue;  // the CPU engine computes in fp32
-    const double most = apart(losses_of(folder, software, c.precision, cuda), fp32);
-    std::printf("training as PyTorch trains: %s %s on the %s: at most %.3e from fp32 PyTorch, %.3e allowed\n", shape,
-                c.name, cuda ? "GPU" : "CPU", most, c.allowed);
+    const std::vector<double> losses = losses_of(folder, software, c.precision, cuda);
+    const double most = apart(losses, fp32);
+    std::printf(
+        "training as PyTorch trains: %s %s on the %s: loss %.4f to %.4f, PyTorch fp32 %.4f, at most %.3e apart, "
+        "%.3e allowed\n",
+        shape, c.name, cuda ? "GPU" : "CPU", losses.front(), losses.back(), fp32.back(), most, c.allowed);
     CHECK(most <= c.allowed);
   }
 }
