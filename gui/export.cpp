@@ -4,9 +4,11 @@
 
 #include <QBuffer>
 #include <QFileInfo>
+#include <QHash>
 #include <QPdfWriter>
 #include <QSaveFile>
 #include <QSvgGenerator>
+#include <algorithm>
 
 #include "gui/models/evaluation.hpp"
 #include "gui/views/view.hpp"
@@ -62,6 +64,23 @@ QByteArray picture_of(View& view, const QString& format) {
 }
 
 }  // namespace
+
+QImage with_palette(const QImage& picture) {
+  const QImage image = picture.convertToFormat(QImage::Format_RGB32);
+  QHash<QRgb, int> count;
+  for (int y = 0; y < image.height(); ++y) {
+    const auto* line = reinterpret_cast<const QRgb*>(image.constScanLine(y));
+    for (int x = 0; x < image.width(); ++x) ++count[line[x]];
+  }
+  QList<QRgb> colours = count.keys();
+  std::sort(colours.begin(), colours.end(), [&](QRgb a, QRgb b) {
+    const int of_a = count[a], of_b = count[b];
+    return of_a != of_b ? of_a > of_b : a < b;
+  });
+  constexpr qsizetype most = 256;
+  if (colours.size() > most) colours.resize(most);
+  return image.convertToFormat(QImage::Format_Indexed8, colours, Qt::AvoidDither | Qt::ThresholdDither);
+}
 
 std::vector<Error> export_view(View& view, const Store& store, const QString& file) {
   const QString format = QFileInfo(file).suffix().toLower();

@@ -6,9 +6,11 @@
 #include <QIcon>
 #include <QTimer>
 #include <cstdio>
+#include <cstdlib>
 
 #include "costmodel/build_info.hpp"
 #include "gui/export.hpp"
+#include "gui/interrupt.hpp"
 #include "gui/main_window.hpp"
 #include "gui/models/session.hpp"
 #include "gui/views/view.hpp"
@@ -46,14 +48,14 @@ int screenshot(MainWindow& window, Store& store, const QString& file, QSize size
   QElapsedTimer clock, idle;
   clock.start(), idle.start();
   do {
-    if (window.present_view().busy()) idle.restart();
     QApplication::processEvents(QEventLoop::AllEvents, 10);
+    if (window.present_view().busy()) idle.restart();
   } while (idle.elapsed() < kSettleMs && clock.elapsed() < kMostWaitMs);
   if (!file.endsWith(QStringLiteral(".png"), Qt::CaseInsensitive)) {
     const auto errors = export_view(window.present_view(), store, file);
     return errors.empty() ? int{exit_done} : fail(errors);
   }
-  if (window.grab().toImage().convertToFormat(QImage::Format_RGB888).save(file, "PNG", 0)) return exit_done;
+  if (with_palette(window.grab().toImage()).save(file, "PNG", 0)) return exit_done;
   return fail({{file.toStdString(), "", "cannot be written", "choose another place", ErrorKind::file}});
 }
 
@@ -81,8 +83,11 @@ int run(QApplication& application) {
   if (const auto first = evaluate_document(first_state().document); !first) return fail(first.errors());
   Store store;
   const QString session = session_file();
-  if (!shooting && QFile::exists(session))
-    if (const Result<State> state = load_session(session)) (void)store.restore(*state);
+  std::vector<Error> lost;  // why the last session is not shown
+  if (!shooting && QFile::exists(session)) {
+    const Result<State> state = load_session(session);
+    lost = state ? store.restore(*state) : state.errors();
+  }
   if (parser.isSet(QStringLiteral("pin"))) {
     if (const auto errors = store.open(parser.value(QStringLiteral("pin")).toStdString()); !errors.empty())
       return fail(errors);
@@ -121,6 +126,8 @@ int run(QApplication& application) {
   if (shooting) return screenshot(window, store, parser.value(QStringLiteral("screenshot")), size);
   window.resize(size);
   window.show();
+  if (!lost.empty()) window.say(lost);
+  quit_on_signals();
   // Changes are saved once they pause, and at the end.
   QTimer pause;
   pause.setSingleShot(true);
@@ -133,21 +140,37 @@ int run(QApplication& application) {
   return code;
 }
 
-/// What the platform without a display says of itself is nobody's concern.
-void print(QtMsgType, const QMessageLogContext&, const QString& message) {
-  if (!message.startsWith(QStringLiteral("This plugin does not support propagateSizeHints")) &&
-      !message.startsWith(QStringLiteral("QStandardPaths: XDG_RUNTIME_DIR")))
-    std::fprintf(stderr, "%s\n", qPrintable(message));
+/// What the platform without a display says of itself is nobody's concern. A display that refuses is no crash.
+void print(QtMsgType type, const QMessageLogContext&, const QString& message) {
+  if (message.startsWith(QStringLiteral("This plugin does not support propagateSizeHints")) ||
+      message.startsWith(QStringLiteral("QStandardPaths: XDG_RUNTIME_DIR")))
+    return;
+  std::fprintf(stderr, "%s%s\n", type == QtFatalMsg ? "error: " : "",
+               qPrintable(message.section(QLatin1Char('\n'), 0, 0)));
+  if (type == QtFatalMsg) std::_Exit(exit_input);
+}
+
+bool draws_no_window(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const QByteArrayView word(argv[i]);
+    if (word == "-h" || word == "--help" || word == "--help-all" || word == "-v" || word == "--version" ||
+        word.startsWith("--screenshot"))
+      return true;
+  }
+  return false;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   qInstallMessageHandler(print);
-  // Rendering needs no display.
-  for (int i = 1; i < argc; ++i)
-    if (QByteArrayView(argv[i]).startsWith("--screenshot") && qEnvironmentVariableIsEmpty("QT_QPA_PLATFORM"))
+  if (qEnvironmentVariableIsEmpty("QT_QPA_PLATFORM")) {
+    if (draws_no_window(argc, argv))
       qputenv("QT_QPA_PLATFORM", "offscreen");
+    else if (qEnvironmentVariableIsEmpty("DISPLAY") && qEnvironmentVariableIsEmpty("WAYLAND_DISPLAY"))
+      return fail({{"display", "", "is missing: neither DISPLAY nor WAYLAND_DISPLAY is set",
+                    "start it in a desktop session, or write a picture: dtcalc-gui --screenshot memory.png"}});
+  }
   QApplication application(argc, argv);
   QApplication::setApplicationName(QStringLiteral("dtcalc"));
   const std::string_view version = dtcalc::build_info().version;

@@ -51,7 +51,7 @@ MainWindow::MainWindow(Store& store) : store_(store) {
   setAcceptDrops(true);
   resize(1280, 800);
   panel_ = new ScenarioPanel(store_);
-  panel_->setMinimumWidth(330);
+  panel_->setMinimumWidth(370);
   auto* right = new QWidget;
   auto* column = new QVBoxLayout(right);
   column->setContentsMargins(0, 0, 0, 0);

@@ -26,6 +26,8 @@ class MainWindow : public QMainWindow {
   void open(const QString& file);
   /// Writes what `format` (png, svg, pdf, csv, json) says of the present view, or all views into a folder.
   void export_view(const QString& file);
+  /// Shows what went wrong until the next change; nothing hides the line.
+  void say(const Store::Errors& errors);
 
  protected:
   void dragEnterEvent(QDragEnterEvent* event) override;
@@ -38,7 +40,6 @@ class MainWindow : public QMainWindow {
   void show_theme();
   void refresh();
   void say(const QString& message);
-  void say(const Store::Errors& errors);
   View& view_at(int index);
 
   Store& store_;

@@ -82,7 +82,11 @@ std::vector<double> slider_stops(const FieldInfo& field, double present) {
 
 std::string refusal_of(const Document& document, std::string_view pointer, const json& value) {
   const std::string change = override_of(pointer, value);
-  const Result<Scenario> scenario = load_scenario(*document.json, {data_dir(), document.base}, {&change, 1});
+  return refusal_of(document, {&change, 1});
+}
+
+std::string refusal_of(const Document& document, std::span<const std::string> changes) {
+  const Result<Scenario> scenario = load_scenario(*document.json, {data_dir(), document.base}, changes);
   return scenario ? std::string() : describe(scenario.errors().front());
 }
 

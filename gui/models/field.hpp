@@ -3,6 +3,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,9 @@ std::vector<double> slider_stops(const FieldInfo& field, double present);
 
 /// Why the library refuses this value beside everything else in the document; empty when it takes it.
 std::string refusal_of(const Document& document, std::string_view pointer, const nlohmann::json& value);
+
+/// The same of several overrides at once.
+std::string refusal_of(const Document& document, std::span<const std::string> changes);
 
 /// The override `path=value`.
 std::string override_of(std::string_view pointer, const nlohmann::json& value);

@@ -19,6 +19,13 @@ void TableModel::show(std::vector<Row> rows) {
   endResetModel();
 }
 
+void TableModel::show(std::vector<Row> rows, QStringList titles, std::vector<bool> numbers) {
+  if (titles == titles_) return show(std::move(rows));
+  beginResetModel();
+  titles_ = std::move(titles), numbers_ = std::move(numbers), rows_ = std::move(rows);
+  endResetModel();
+}
+
 int TableModel::rowCount(const QModelIndex& parent) const {
   return parent.isValid() ? 0 : static_cast<int>(rows_.size());
 }

@@ -30,6 +30,8 @@ class TableModel : public QAbstractTableModel {
 
   /// Rows of the same number keep selection and scroll position.
   void show(std::vector<Row> rows);
+  /// With other columns.
+  void show(std::vector<Row> rows, QStringList titles, std::vector<bool> numbers);
   const std::vector<Row>& rows() const { return rows_; }
   const QStringList& titles() const { return titles_; }
 

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cmath>
+#include <vector>
 
 namespace dtcalc::gui {
 namespace {
@@ -76,25 +77,29 @@ class ScaledTicker : public QCPAxisTicker {
   double factor_;
 };
 
-/// Round numbers on a logarithmic axis, 1-2-5 where there is room, else powers of ten: 10k, 1M, 100 ms.
+/// Round numbers on a logarithmic axis, as many as have room: 1-2-5, 1-3, powers of ten, or some of these: 10k, 1M, 100
+/// ms.
 class LogTicker : public QCPAxisTicker {
  public:
-  LogTicker(Unit unit, double decades, bool powers) : unit_(unit), decades_(decades), powers_(powers) {}
+  LogTicker(const QCPAxis& axis, Unit unit, bool powers) : axis_(axis), unit_(unit), powers_(powers) {}
 
  protected:
   QVector<double> createTickVector(double, const QCPRange& range) override {
     QVector<double> ticks;
-    const int every = std::max(1, static_cast<int>(std::ceil(decades_ / 8)));
     const int first = static_cast<int>(std::floor(std::log10(range.lower))),
               last = static_cast<int>(std::ceil(std::log10(range.upper)));
     if (!(range.lower > 0) || last - first > 600) return ticks;
-    for (int decade = first; decade <= last; ++decade) {
-      if (decades_ > 3.2 && decade % every != 0) continue;
-      for (const double digit : {1.0, 2.0, 5.0}) {
-        if (digit > 1 && decades_ > 3.2) break;
-        ticks.push_back(digit * std::pow(10.0, decade));
-      }
-    }
+    const bool wide = axis_.orientation() == Qt::Horizontal;
+    const double length = wide ? axis_.axisRect()->width() : axis_.axisRect()->height(), label = wide ? 50 : 17;
+    const double labels_in_decade = length / std::log10(range.upper / range.lower) / label;
+    // The narrowest gaps: from 1 to 2 a share of 0.30 of a decade, from 1 to 3 one of 0.48.
+    const std::vector<double> digits = labels_in_decade > 1 / 0.301   ? std::vector<double>{1, 2, 5}
+                                       : labels_in_decade > 1 / 0.477 ? std::vector<double>{1, 3}
+                                                                      : std::vector<double>{1};
+    const int every = std::max(1, static_cast<int>(std::ceil(1 / std::max(labels_in_decade, 0.01))));
+    for (int decade = first; decade <= last; ++decade)
+      if (decade % every == 0)
+        for (const double digit : digits) ticks.push_back(digit * std::pow(10.0, decade));
     return ticks;
   }
   double getTickStep(const QCPRange& range) override { return range.size(); }
@@ -125,8 +130,8 @@ class LogTicker : public QCPAxisTicker {
   }
 
  private:
+  const QCPAxis& axis_;  ///< owns this
   Unit unit_;
-  double decades_;
   bool powers_;
 };
 
@@ -175,10 +180,19 @@ void set_title(QCustomPlot& plot, const QString& title) {
   plot.setAccessibleName(title);
 }
 
+namespace {
+
+void show_axes(QCustomPlot& plot, bool shown) {
+  for (QCPAxis* axis : {plot.xAxis, plot.yAxis}) axis->setVisible(shown), axis->grid()->setVisible(shown);
+}
+
+}  // namespace
+
 void clear(QCustomPlot& plot) {
   plot.clearPlottables();
   plot.clearItems();
   plot.legend->setVisible(false);
+  show_axes(plot, true);
 }
 
 void paint_theme(QCustomPlot& plot, const Theme& theme) {
@@ -216,6 +230,13 @@ void linear_axis(QCPAxis& axis, const QString& what, Unit unit, double maximum) 
   axis.setRange(0, top * 1.06);
 }
 
+void whole_axis(QCPAxis& axis, const QString& what, double maximum) {
+  linear_axis(axis, what, Unit::count, maximum);
+  const auto ticker = QSharedPointer<QCPAxisTickerFixed>::create();
+  ticker->setTickStep(2);
+  axis.setTicker(ticker);
+}
+
 void log_axis(QCPAxis& axis, const QString& what, Unit unit, double minimum, double maximum) {
   const double room = std::max(std::pow(maximum / minimum, 0.05), 1.05);
   const double low = minimum / room, high = maximum * room;
@@ -223,7 +244,7 @@ void log_axis(QCPAxis& axis, const QString& what, Unit unit, double minimum, dou
   if (decades < 0.7) {
     linear_axis(axis, what, unit, high);
   } else {
-    axis.setTicker(QSharedPointer<LogTicker>::create(unit, decades, high >= 1e21));
+    axis.setTicker(QSharedPointer<LogTicker>::create(axis, unit, high >= 1e21));
     const QString name = unit == Unit::seconds ? QString() : name_of(unit);
     axis.setLabel(name.isEmpty() ? what : QStringLiteral("%1 (%2)").arg(what, name));
   }
@@ -243,7 +264,8 @@ QCPItemText* annotate(QCustomPlot& plot, double x, double y, const QString& text
   return item;
 }
 
-void line_at(QCustomPlot& plot, double value, const QString& name, const QColor& colour, bool horizontal) {
+void line_at(QCustomPlot& plot, double value, const QString& name, const QColor& colour, Line look) {
+  const bool horizontal = look != Line::vertical;
   auto* line = new QCPItemStraightLine(&plot);
   line->point1->setCoords(horizontal ? plot.xAxis->range().lower : value,
                           horizontal ? value : plot.yAxis->range().lower);
@@ -257,8 +279,9 @@ void line_at(QCustomPlot& plot, double value, const QString& name, const QColor&
   text->setPadding(QMargins(4, 1, 4, 1));
   if (horizontal) {
     text->position->setTypeX(QCPItemPosition::ptAxisRectRatio);
-    text->position->setCoords(0.995, value);
-    text->setPositionAlignment(Qt::AlignRight | Qt::AlignBottom);
+    const bool left = look == Line::named_left;
+    text->position->setCoords(left ? 0.005 : 0.995, value);
+    text->setPositionAlignment((left ? Qt::AlignLeft : Qt::AlignRight) | Qt::AlignBottom);
   } else {
     text->position->setTypeY(QCPItemPosition::ptAxisRectRatio);
     text->position->setCoords(value, 0.005);
@@ -268,6 +291,7 @@ void line_at(QCustomPlot& plot, double value, const QString& name, const QColor&
 
 void say(QCustomPlot& plot, const QString& text) {
   clear(plot);
+  show_axes(plot, false);
   auto* item = new QCPItemText(&plot);
   item->position->setType(QCPItemPosition::ptAxisRectRatio);
   item->position->setCoords(0.5, 0.45);

@@ -23,14 +23,18 @@ void paint_theme(QCustomPlot& plot, const Theme& theme);
 
 /// A linear axis from 0 to a little above `maximum`, labelled `what (unit)` in the prefix that suits the maximum.
 void linear_axis(QCPAxis& axis, const QString& what, Unit unit, double maximum);
+/// An axis of whole numbers from 0 to `maximum`, with every second one named.
+void whole_axis(QCPAxis& axis, const QString& what, double maximum);
 /// A logarithmic axis over [minimum, maximum] and a little more.
 void log_axis(QCPAxis& axis, const QString& what, Unit unit, double minimum, double maximum);
 
 /// A text at a point: right of it or left, above or below.
 QCPItemText* annotate(QCustomPlot& plot, double x, double y, const QString& text, const QColor& colour,
                       bool right = true, bool above = true);
-/// A line across the plot at a value of the y axis (or x axis), with its name.
-void line_at(QCustomPlot& plot, double value, const QString& name, const QColor& colour, bool horizontal = true);
+/// Where a line across the plot lies, and its name: at a value of the y axis with the name at its right or left end, or
+/// at one of the x axis.
+enum class Line : unsigned char { named_right, named_left, vertical };
+void line_at(QCustomPlot& plot, double value, const QString& name, const QColor& colour, Line look = Line::named_right);
 /// A message where the plot would be empty.
 void say(QCustomPlot& plot, const QString& text);
 

@@ -122,7 +122,7 @@ class BatchView : public View {
     const Extent x = extent_of({&curve.x, &other.x}), y = extent_of({&curve.y, &other.y});
     log_axis(*time_->xAxis, tr("batch (sequences)"), Unit::count, x.low, x.high);
     log_axis(*time_->yAxis, tr("training time"), Unit::seconds, y.low * 0.7, y.high);
-    line_at(*time_, r.question.noise_scale, tr("critical"), theme().muted, false);
+    line_at(*time_, r.question.noise_scale, tr("critical"), theme().muted, Line::vertical);
     for (const laws::MarkedPoint& p : r.front)
       if (!p.mark.empty() && p.at.time)
         add_point(*time_, p.at.batch, p.at.time->value(),

@@ -63,6 +63,8 @@ class Slider : public QSlider {
 
 }  // namespace
 
+FieldEditor::~FieldEditor() = default;
+
 FieldEditor::FieldEditor(Store& store, const Field& field, QWidget* parent)
     : QWidget(parent), store_(store), field_(field) {
   auto* column = new QVBoxLayout(this);
@@ -129,9 +131,19 @@ FieldEditor::FieldEditor(Store& store, const Field& field, QWidget* parent)
 }
 
 void FieldEditor::refresh() {
-  const json value = field_.write(store_.now().scenario);
+  display(field_.write(store_.now().scenario), is_set(store_.state().document, field_.info.pointer));
+}
+
+void FieldEditor::follow() {
+  json value = field_.write(store_.now().scenario);
+  const bool own = is_set(store_.state().document, field_.info.pointer);
+  if (*shown_ != value || shown_own_ != own) display(std::move(value), own);
+}
+
+void FieldEditor::display(json value, bool own) {
   show_(value);
-  reset_->setVisible(is_set(store_.state().document, field_.info.pointer));
+  reset_->setVisible(own);
+  shown_ = std::make_unique<const json>(std::move(value)), shown_own_ = own;
 }
 
 bool FieldEditor::set(const json& value, const std::string& drag) {
@@ -161,7 +173,10 @@ void FieldEditor::build_number(QHBoxLayout& row) {
   });
   connect(slider_, &QSlider::sliderPressed, this,
           [this] { drag_ = std::string(field_.info.pointer) + std::to_string(++drags_); });
-  connect(slider_, &QSlider::sliderReleased, this, [this] { drag_.clear(); });
+  connect(slider_, &QSlider::sliderReleased, this, [this] {
+    drag_.clear();
+    refresh();
+  });
   connect(slider_, &QSlider::valueChanged, this, [this](int index) { slide(index); });
   show_ = [this, box](const json& value) {
     const QSignalBlocker quiet_slider(slider_), quiet_box(box);

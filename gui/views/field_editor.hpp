@@ -4,6 +4,7 @@
 
 #include <QWidget>
 #include <functional>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
@@ -21,8 +22,11 @@ namespace dtcalc::gui {
 class FieldEditor : public QWidget {
  public:
   FieldEditor(Store& store, const Field& field, QWidget* parent);
-  /// Shows the store's present value.
+  ~FieldEditor() override;
+  /// Shows the store's present value, whatever stands there.
   void refresh();
+  /// The same after a change of the store: nothing to do when this value is as it was shown.
+  void follow();
   const Field& field() const { return field_; }
 
  private:
@@ -35,12 +39,15 @@ class FieldEditor : public QWidget {
   bool set(const nlohmann::json& value, const std::string& drag = {});
   void slide(int index);
   void say(const QString& message);
+  void display(nlohmann::json value, bool own);
 
   Store& store_;
   const Field& field_;
   QLabel* message_;
   QToolButton* reset_;
   std::function<void(const nlohmann::json&)> show_;
+  std::unique_ptr<const nlohmann::json> shown_;
+  bool shown_own_ = false;  ///< the document itself says the key
   QSlider* slider_ = nullptr;
   std::vector<double> stops_;
   std::string drag_;

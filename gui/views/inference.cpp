@@ -1,10 +1,13 @@
 // Inference: TTFT and TPOT over batch and context, throughput against latency, the key-value cache beside the capacity,
-// and what speculative decoding gains.
+// what speculative decoding gains, what beam search costs, and what bounds a replica.
+#include <QComboBox>
 #include <QGridLayout>
 #include <QLabel>
 #include <QPushButton>
 #include <algorithm>
 
+#include "costmodel/data_dir.hpp"
+#include "costmodel/scenario/presets.hpp"
 #include "gui/models/serving_curves.hpp"
 #include "gui/plots/qcustomplot.hpp"
 #include "gui/plots/series.hpp"
@@ -25,33 +28,48 @@ class InferenceView : public View {
   explicit InferenceView(Store& store) : View(store) {
     auto* grid = new QGridLayout(this);
     grid->setContentsMargins(6, 6, 6, 6);
-    cards_ = new Cards;
+    cards_ = new Cards, generation_ = new Cards;
     add_ = new QPushButton(tr("Add an inference section"));
+    model_ = new QComboBox;
+    model_->addItem(tr("by its time"));
+    for (const Preset& preset : list_presets(PresetKind::model, data_dir())) {
+      model_->addItem(QString::fromStdString(preset.name));
+      model_->setItemData(model_->count() - 1, QString::fromStdString(preset.summary), Qt::ToolTipRole);
+    }
     acceptance_ = new NumberBox(false);
-    acceptance_->setRange(0, 1);
+    acceptance_->setRange(0.01, 1);
     acceptance_->set_stops({0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99});
     draft_ = new NumberBox(false);
     draft_->setRange(0, 10);
     draft_->set_stops({0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5});
+    draft_->setToolTip(tr("Time of a step of the draft over one of the model, when no draft model is chosen"));
+    beams_ = new NumberBox(true);
+    beams_->setRange(1, 4096);
+    beams_->set_stops({1, 2, 3, 4, 5, 6, 8, 12, 16});
     auto* head = new QHBoxLayout;
     head->addWidget(cards_, 1);
     head->addWidget(add_);
-    for (const auto& [box, name] : {std::pair{acceptance_, tr("acceptance")}, std::pair{draft_, tr("draft's time")}}) {
+    auto* asked = new QHBoxLayout;
+    asked->addWidget(label_for(tr("draft model"), model_)), asked->addWidget(model_);
+    for (const auto& [box, name] :
+         {std::pair{draft_, tr("draft's time")}, {acceptance_, tr("acceptance")}, {beams_, tr("beams")}}) {
       box->setFixedWidth(60);
-      head->addWidget(label_for(name, box));
-      head->addWidget(box);
+      asked->addWidget(label_for(name, box));
+      asked->addWidget(box);
     }
+    asked->addWidget(generation_, 1);
     grid->addLayout(head, 0, 0, 1, 3);
+    grid->addLayout(asked, 1, 0, 1, 3);
     latency_ = new_plot(this, tr("Latency over the batch"));
     context_ = new_plot(this, tr("Latency over the prompt"));
     frontier_ = new_plot(this, tr("Throughput against latency"));
     cache_ = new_plot(this, tr("Memory over the batch"));
     drafts_ = new_plot(this, tr("Speculative decoding"));
-    grid->addWidget(latency_, 1, 0), grid->addWidget(context_, 1, 1), grid->addWidget(frontier_, 1, 2);
-    grid->addWidget(cache_, 2, 0);
-    grid->addWidget(drafts_, 2, 1, 1, 2);
+    grid->addWidget(latency_, 2, 0), grid->addWidget(context_, 2, 1), grid->addWidget(frontier_, 2, 2);
+    grid->addWidget(cache_, 3, 0);
+    grid->addWidget(drafts_, 3, 1, 1, 2);
     for (int i = 0; i < 3; ++i) grid->setColumnStretch(i, 1);
-    grid->setRowStretch(1, 1), grid->setRowStretch(2, 1);
+    grid->setRowStretch(2, 1), grid->setRowStretch(3, 1);
     const auto ask = [this](double Questions::*member) {
       return [this, member](double value) {
         Questions q = store_.state().questions;
@@ -61,6 +79,12 @@ class InferenceView : public View {
     };
     connect(acceptance_, &QDoubleSpinBox::valueChanged, this, ask(&Questions::acceptance));
     connect(draft_, &QDoubleSpinBox::valueChanged, this, ask(&Questions::draft_cost));
+    connect(beams_, &QDoubleSpinBox::valueChanged, this, ask(&Questions::beams));
+    connect(model_, &QComboBox::activated, this, [this](int index) {
+      Questions q = store_.state().questions;
+      q.draft = index == 0 ? std::string() : model_->currentText().toStdString();
+      store_.ask(q);
+    });
     connect(add_, &QPushButton::clicked, this, [this] {
       const std::string change = "inference.batch=1";
       (void)store_.set({&change, 1});
@@ -69,9 +93,13 @@ class InferenceView : public View {
 
   void refresh() override {
     {
-      const QSignalBlocker quiet_a(acceptance_), quiet_b(draft_);
-      acceptance_->setValue(store_.state().questions.acceptance);
-      draft_->setValue(store_.state().questions.draft_cost);
+      const QSignalBlocker quiet_a(acceptance_), quiet_b(draft_), quiet_c(beams_), quiet_d(model_);
+      const Questions& q = store_.state().questions;
+      acceptance_->setValue(q.acceptance);
+      draft_->setValue(q.draft_cost);
+      draft_->setEnabled(q.draft.empty());
+      beams_->setValue(q.beams);
+      model_->setCurrentIndex(q.draft.empty() ? 0 : model_->findText(QString::fromStdString(q.draft)));
     }
     const Evaluation& now = store_.now();
     add_->setVisible(!now.scenario.has_inference);
@@ -82,6 +110,7 @@ class InferenceView : public View {
       if (store_.pinned() && store_.pinned()->scenario.has_inference)
         b = serving_curves(*store_.pinned(), store_.state().questions);
       show_cards(a);
+      show_generation(a);
       draw_latency(*latency_, a.over_batch, b ? &b->over_batch : nullptr, &ServingPoint::batch, a.here,
                    tr("batch (sequences)"));
       draw_latency(*context_, a.over_context, b ? &b->over_context : nullptr, &ServingPoint::prompt_tokens, a.here,
@@ -90,7 +119,7 @@ class InferenceView : public View {
       draw_cache(a, b);
       draw_drafts(a);
     } else {
-      cards_->show_figures({});
+      cards_->show_figures({}), generation_->show_figures({});
       for (QCustomPlot* plot : plots()) say(*plot, tr("This scenario has no inference section."));
     }
     for (QCustomPlot* plot : plots()) plot->replot(QCustomPlot::rpQueuedReplot);
@@ -106,12 +135,40 @@ class InferenceView : public View {
 
   void show_cards(const ServingCurves& c) {
     const Serving& s = *store_.now().estimate.serving;
+    const ServingLimits& limits = *store_.now().estimate.limits;
+    const auto whole = [](const std::optional<std::int64_t>& value) {
+      return value ? text_of(Unit::count, static_cast<double>(*value)) : tr("none");
+    };
     cards_->show_figures(
         {{tr("TTFT"), text_of(Unit::seconds, c.here.prefill_s)},
          {tr("TPOT"), text_of(Unit::seconds, c.here.decode_step_s)},
+         {tr("TPOT, served"), text_of(Unit::seconds, s.served_token.value())},
+         {tr("a request"), text_of(Unit::seconds, s.request.value())},
          {tr("decoding"), text_of(Unit::tokens_per_s, c.here.tokens_per_s)},
-         {tr("cache of a token"), text_of(Unit::bytes, static_cast<double>(s.kv_cache_bytes_per_token.value()))},
-         {tr("largest batch"), text_of(Unit::count, static_cast<double>(s.max_batch))}});
+         {tr("cache a token"), text_of(Unit::bytes, static_cast<double>(s.kv_cache_bytes_per_token.value()))},
+         {tr("largest batch"), text_of(Unit::count, static_cast<double>(s.max_batch))},
+         {tr("least devices"), whole(limits.smallest_tensor)},
+         {tr("B for compute"), whole(limits.compute_bound_batch)}});
+  }
+
+  /// What drafts and beams give and cost, or why a draft model cannot serve.
+  void show_generation(const ServingCurves& c) {
+    std::vector<std::pair<QString, QString>> cards;
+    if (!c.refusal.empty()) cards.emplace_back(QString::fromStdString(c.refusal), tr("no draft"));
+    if (c.speculative) {
+      const Speculative& s = *c.speculative;
+      cards.emplace_back(tr("TPOT, %1 drafts").arg(s.rows[s.best].gamma), text_of(Unit::seconds, s.tpot.value()));
+      cards.emplace_back(tr("memory with the draft"), text_of(Unit::bytes, static_cast<double>(s.total.value())));
+    }
+    if (c.beam_search) {
+      const BeamSearch& b = *c.beam_search;
+      const auto bytes = [](Bytes value) { return text_of(Unit::bytes, static_cast<double>(value.value())); };
+      cards.emplace_back(tr("step of %1 beams").arg(b.beams), text_of(Unit::seconds, b.shared_step.value()));
+      cards.emplace_back(tr("with copied caches"), text_of(Unit::seconds, b.copied_step.value()));
+      cards.emplace_back(tr("cache, prompt shared"), bytes(b.shared_cache));
+      cards.emplace_back(tr("cache, copied"), bytes(b.copied_cache));
+    }
+    generation_->show_figures(cards);
   }
 
   void draw_latency(QCustomPlot& plot, const std::vector<ServingPoint>& a, const std::vector<ServingPoint>* b,
@@ -172,26 +229,37 @@ class InferenceView : public View {
     log_axis(*cache_->xAxis, tr("batch (sequences)"), Unit::count, range.low, range.high);
     linear_axis(*cache_->yAxis, tr("memory of a device"), Unit::bytes,
                 std::max(std::min(bytes.high, 3 * a.capacity_bytes), 1.1 * a.capacity_bytes));
-    line_at(*cache_, a.capacity_bytes, tr("capacity %1").arg(text_of(Unit::bytes, a.capacity_bytes)), theme().warning);
+    line_at(*cache_, a.capacity_bytes, tr("capacity %1").arg(text_of(Unit::bytes, a.capacity_bytes)), theme().warning,
+            Line::named_left);
     show_legend(*cache_, 3);
   }
 
   void draw_drafts(const ServingCurves& a) {
-    std::vector<double> gamma;
+    std::vector<double> gamma, played;
     for (std::size_t i = 0; i < a.speedup.size(); ++i) gamma.push_back(static_cast<double>(i));
-    add_curve(*drafts_, {tr("speed-up"), theme().series[green], gamma, a.speedup, Qt::SolidLine, true, 1.8, true});
-    const auto best = std::max_element(a.speedup.begin(), a.speedup.end());
-    linear_axis(*drafts_->xAxis, tr("drafted tokens a step (gamma)"), Unit::count, gamma.back());
+    add_curve(*drafts_, {a.speculative ? tr("if a pass took one step") : tr("speed-up"), theme().series[green], gamma,
+                         a.speedup, a.speculative ? Qt::DashLine : Qt::SolidLine, !a.speculative, 1.8, true});
+    const std::vector<double>* best_of = &a.speedup;
+    if (a.speculative) {
+      for (const SpeculativeRow& row : a.speculative->rows) played.push_back(row.speedup);
+      add_curve(*drafts_, {tr("speed-up with %1").arg(QString::fromStdString(a.speculative->draft)),
+                           theme().series[blue], gamma, played, Qt::SolidLine, true, 1.8, true});
+      best_of = &played;
+    }
+    const auto best = std::max_element(best_of->begin(), best_of->end());
+    const double highest = std::max(*best, *std::max_element(a.speedup.begin(), a.speedup.end()));
+    whole_axis(*drafts_->xAxis, tr("drafted tokens a step (gamma)"), gamma.back());
     drafts_->xAxis->setRange(-0.3, gamma.back() + 1.4);
-    linear_axis(*drafts_->yAxis, tr("speed-up over plain decoding"), Unit::count, std::max(*best * 1.15, 1.2));
-    add_point(*drafts_, static_cast<double>(best - a.speedup.begin()), *best,
-              tr("%1 x at %2").arg(QLocale().toString(*best, 'f', 2)).arg(best - a.speedup.begin()), theme().warning,
-              8);
+    linear_axis(*drafts_->yAxis, tr("speed-up over plain decoding"), Unit::count, std::max(highest * 1.15, 1.2));
+    add_point(*drafts_, static_cast<double>(best - best_of->begin()), *best,
+              tr("%1 x at %2").arg(QLocale().toString(*best, 'f', 2)).arg(best - best_of->begin()), theme().warning, 8);
+    show_legend(*drafts_, 2);
   }
 
-  Cards* cards_;
+  Cards *cards_, *generation_;
   QPushButton* add_;
-  NumberBox *acceptance_, *draft_;
+  QComboBox* model_;
+  NumberBox *acceptance_, *draft_, *beams_;
   QCustomPlot *latency_, *context_, *frontier_, *cache_, *drafts_;
 };
 

@@ -40,6 +40,9 @@ class MeasuredView : public View {
     head->addWidget(message_, 1);
     head->addWidget(open_), head->addWidget(run_), head->addWidget(stop_);
     cards_ = new Cards;
+    about_ = new QLabel;
+    about_->setWordWrap(true);
+    about_->setAccessibleName(tr("Where the run was made"));
     bars_ = new_plot(this, tr("Predicted and measured"));
     scatter_ = new_plot(this, tr("Group by group"));
     model_ = new TableModel({tr("group"), tr("phase"), tr("predicted"), tr("measured"), tr("error"), tr("of the step")},
@@ -55,6 +58,7 @@ class MeasuredView : public View {
     splitter->setSizes({420, 180});
     column->addLayout(head);
     column->addWidget(cards_);
+    column->addWidget(about_);
     column->addWidget(splitter, 1);
     connect(open_, &QPushButton::clicked, this, [this] {
       const QString file =
@@ -79,7 +83,7 @@ class MeasuredView : public View {
   void refresh() override {
     for (QCustomPlot* plot : {bars_, scatter_}) clear(*plot), paint_theme(*plot, theme());
     const Measured* measured = store_.measured();
-    cards_->setVisible(measured != nullptr);
+    cards_->setVisible(measured != nullptr), about_->setVisible(measured != nullptr);
     if (measured == nullptr) {
       say(*bars_, tr("No result yet.\nLoad what dtcalc validate --json printed, or run it here\n(with a hardware "
                      "profile of this machine: dtcalc measure)."));
@@ -96,15 +100,16 @@ class MeasuredView : public View {
  private:
   void show_measured(const Measured& m) {
     const double error = m.step_predicted_s / m.step_measured_s - 1;
-    cards_->show_figures(
-        {{tr("predicted step"), text_of(Unit::seconds, m.step_predicted_s)},
-         {tr("measured step"), text_of(Unit::seconds, m.step_measured_s)},
-         {tr("error"), (error > 0 ? QStringLiteral("+") : QString()) + text_of(Unit::share, error)},
-         {tr("memory, predicted"), text_of(Unit::bytes, m.memory_predicted_bytes)},
-         {tr("measured"), text_of(Unit::bytes, m.memory_measured_bytes)},
-         {tr("%1 on %2").arg(QString::fromStdString(m.model), QString::fromStdString(m.hardware)),
-          m.within_tolerance ? tr("within tolerance") : tr("out of tolerance")},
-         {QString::fromStdString(m.machine), QString::fromStdString(m.date.empty() ? "no date" : m.date)}});
+    cards_->show_figures({{tr("predicted step"), text_of(Unit::seconds, m.step_predicted_s)},
+                          {tr("measured step"), text_of(Unit::seconds, m.step_measured_s)},
+                          {tr("error"), (error > 0 ? QStringLiteral("+") : QString()) + text_of(Unit::share, error)},
+                          {tr("memory, predicted"), text_of(Unit::bytes, m.memory_predicted_bytes)},
+                          {tr("measured"), text_of(Unit::bytes, m.memory_measured_bytes)}});
+    about_->setText(tr("%1 on %2: %3. Measured on %4, %5; predicted from the profile's figures.")
+                        .arg(QString::fromStdString(m.model), QString::fromStdString(m.hardware),
+                             m.within_tolerance ? tr("within tolerance") : tr("out of tolerance"),
+                             m.machine.empty() ? tr("a machine without a name") : QString::fromStdString(m.machine),
+                             m.date.empty() ? tr("no date") : QString::fromStdString(m.date)));
     std::vector<MeasuredGroup> groups = m.groups;
     std::stable_sort(groups.begin(), groups.end(),
                      [](const auto& a, const auto& b) { return a.measured_s > b.measured_s; });
@@ -180,7 +185,7 @@ class MeasuredView : public View {
   }
 
   QPushButton *open_, *run_, *stop_;
-  QLabel* message_;
+  QLabel *message_, *about_;
   Cards* cards_;
   QCustomPlot *bars_, *scatter_;
   TableModel* model_;

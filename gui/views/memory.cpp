@@ -3,12 +3,13 @@
 #include "gui/plots/qcustomplot.hpp"
 
 #include <QGridLayout>
-#include <QHBoxLayout>
 #include <QPushButton>
 #include <nlohmann/json.hpp>
 
 #include "costmodel/schedule/simulation.hpp"
 #include "gui/models/memory_bars.hpp"
+#include "gui/models/timeline.hpp"
+#include "gui/models/worker.hpp"
 #include "gui/plots/series.hpp"
 #include "gui/views/parts.hpp"
 #include "gui/views/view.hpp"
@@ -17,6 +18,8 @@ namespace dtcalc::gui {
 namespace {
 
 constexpr std::size_t kTensors = 9;
+constexpr std::size_t kWays = 6;
+constexpr int kWaysInRow = 3;
 
 class MemoryView : public View {
  public:
@@ -25,24 +28,33 @@ class MemoryView : public View {
     grid->setContentsMargins(6, 6, 6, 6);
     verdict_ = new QLabel;
     verdict_->setWordWrap(true);
-    ways_ = new QHBoxLayout;
-    auto* head = new QHBoxLayout;
-    head->addWidget(verdict_, 1);
-    head->addLayout(ways_);
+    auto* ways = new QGridLayout;
+    for (std::size_t i = 0; i < kWays; ++i) {
+      ways_[i] = new QPushButton;
+      ways->addWidget(ways_[i], static_cast<int>(i) / kWaysInRow, static_cast<int>(i) % kWaysInRow);
+      connect(ways_[i], &QPushButton::clicked, this, [this, i] {
+        const std::vector<std::string> set = store_.now().estimate.ways_out[i].set;
+        (void)store_.set(set);
+      });
+    }
+    cards_ = new Cards;
     bars_ = new_plot(this, tr("Memory at the peak"));
     tensors_ = new_plot(this, tr("Saved for the backward pass"));
     over_time_ = new_plot(this, tr("Memory over a step"));
-    grid->addLayout(head, 0, 0, 1, 2);
-    grid->addWidget(bars_, 1, 0, 2, 1);
-    grid->addWidget(tensors_, 1, 1);
-    grid->addWidget(over_time_, 2, 1);
+    grid->addWidget(verdict_, 0, 0, 1, 2);
+    grid->addLayout(ways, 1, 0, 1, 2);
+    grid->addWidget(cards_, 2, 0, 1, 2);
+    grid->addWidget(bars_, 3, 0, 2, 1);
+    grid->addWidget(tensors_, 3, 1);
+    grid->addWidget(over_time_, 4, 1);
     grid->setColumnStretch(0, 5), grid->setColumnStretch(1, 5);
-    grid->setRowStretch(1, 1), grid->setRowStretch(2, 1);
+    grid->setRowStretch(3, 1), grid->setRowStretch(4, 1);
   }
 
   void refresh() override {
     for (QCustomPlot* plot : {bars_, tensors_, over_time_}) clear(*plot), paint_theme(*plot, theme());
     refresh_verdict();
+    refresh_cards();
     refresh_bars();
     refresh_tensors();
     refresh_over_time();
@@ -50,16 +62,13 @@ class MemoryView : public View {
   }
 
   report::Table figures() const override { return to_table(memory_bars(store_.now())); }
+  bool busy() const override { return worker_.running(); }
 
  private:
   void refresh_verdict() {
     const report::Estimate& e = store_.now().estimate;
     const double capacity = static_cast<double>(e.scenario.hardware.memory.value());
     const double total = static_cast<double>(e.total.value());
-    while (QLayoutItem* item = ways_->takeAt(0)) {
-      item->widget()->deleteLater();
-      delete item;
-    }
     if (e.fits) {
       verdict_->setText(tr("%1 of %2: fits, %3 free")
                             .arg(text_of(Unit::bytes, total), text_of(Unit::bytes, capacity),
@@ -69,28 +78,57 @@ class MemoryView : public View {
                             .arg(text_of(Unit::bytes, total - capacity), text_of(Unit::bytes, total),
                                  text_of(Unit::bytes, capacity),
                                  e.ways_out.empty() ? tr("; no single change makes it fit") : QString()));
-      for (std::size_t i = 0; i < std::min<std::size_t>(e.ways_out.size(), 3); ++i) add_way(e.ways_out[i]);
+    }
+    for (std::size_t i = 0; i < kWays; ++i) {
+      const bool offered = !e.fits && i < e.ways_out.size();
+      ways_[i]->setVisible(offered);
+      if (offered) offer(*ways_[i], e.ways_out[i]);
     }
     QPalette colours = palette();
     if (!e.fits) colours.setColor(QPalette::WindowText, theme().warning);
     verdict_->setPalette(colours);
   }
 
-  void add_way(const report::WayOut& way) {
+  /// The changes and what they do to the step.
+  void offer(QPushButton& button, const report::WayOut& way) {
     QStringList changes;
     for (const std::string& change : way.set) {
       const QString text = QString::fromStdString(change);
-      changes << text.mid(text.lastIndexOf(QLatin1Char('.')) + 1).replace(QLatin1Char('_'), QLatin1Char(' '));
+      if (!text.startsWith(QStringLiteral("training.global_batch=")))  // it stays as it is
+        changes << text.mid(text.lastIndexOf(QLatin1Char('.')) + 1)
+                       .replace(QLatin1Char('_'), QLatin1Char(' '))
+                       .replace(QLatin1Char('='), QLatin1Char(' '));
     }
-    auto* button = new QPushButton(changes.join(QStringLiteral(", ")));
-    const QString about =
-        tr("%1: %2, %3 a step")
-            .arg(changes.join(QStringLiteral(", ")), text_of(Unit::bytes, static_cast<double>(way.total.value())),
-                 text_of(Unit::seconds, way.step.value()));
-    button->setToolTip(about);
-    button->setAccessibleName(about);
-    connect(button, &QPushButton::clicked, this, [this, set = way.set] { (void)store_.set(set); });
-    ways_->addWidget(button);
+    const double slower = 100 * (way.step_ratio - 1);
+    const QString what = changes.join(QStringLiteral(", "));
+    button.setText(tr("%1: step %2%3 %")
+                       .arg(what, slower >= 0 ? QStringLiteral("+") : QString(),
+                            QLocale().toString(slower, 'f', std::abs(slower) < 9.5 ? 1 : 0)));
+    const QString about = tr("%1: %2, %3 a step")
+                              .arg(what, text_of(Unit::bytes, static_cast<double>(way.total.value())),
+                                   text_of(Unit::seconds, way.step.value()));
+    button.setToolTip(about);
+    button.setAccessibleName(about);
+  }
+
+  void refresh_cards() {
+    const report::Estimate& e = store_.now().estimate;
+    const auto bytes = [](Bytes value) { return text_of(Unit::bytes, static_cast<double>(value.value())); };
+    std::vector<std::pair<QString, QString>> cards;
+    if (e.maxima) {
+      const auto word = [](std::string_view name) {
+        return QString::fromUtf8(name.data(), static_cast<qsizetype>(name.size()));
+      };
+      if (e.maxima->kernel != Name::count) cards.emplace_back(tr("kernel at the peak"), word(text(e.maxima->kernel)));
+      cards.emplace_back(tr("activations at most"), bytes(e.maxima->activations));
+      if (e.maxima->logits > Bytes(0)) cards.emplace_back(tr("logits at most"), bytes(e.maxima->logits));
+    }
+    if (e.least_batch)
+      cards.emplace_back(
+          tr("least micro-batch for mixed precision (3.9)"),
+          e.least_batch->micro_batch ? QLocale().toString(qlonglong{*e.least_batch->micro_batch}) : tr("none"));
+    cards_->setVisible(!cards.empty());
+    cards_->show_figures(cards);
   }
 
   void refresh_bars() {
@@ -152,26 +190,62 @@ class MemoryView : public View {
     label_bars(*tensors_, values, texts, theme().muted);
   }
 
+  /// Steps of many passes are played beside the window.
   void refresh_over_time() {
-    double highest = 0, longest = 0;
-    const auto add = [&](const Evaluation& evaluation, const QString& name, const QColor& colour, Qt::PenStyle line) {
-      const Result<Simulation> played = simulate(evaluation.scenario);
-      if (!played) return;
-      const std::int64_t stage = evaluation.estimate.totals.peak.stage;
-      Curve curve{name.arg(stage), colour, {}, {}, line, false, 1.4, true};
-      for (const MemoryStep& step : memory_over_time(played->schedule, played->staged.costs, played->events, stage)) {
-        curve.x.push_back(step.at.value());
-        curve.y.push_back(static_cast<double>(step.bytes.value()));
+    const Evaluation& now = store_.now();
+    const Evaluation* pinned = store_.pinned();
+    std::vector<Played> asked;
+    if (pinned) asked.push_back({pinned->scenario, pinned->estimate.totals.peak.stage, true});
+    asked.push_back({now.scenario, now.estimate.totals.peak.stage, false});
+    const bool quick =
+        std::all_of(asked.begin(), asked.end(), [](const Played& p) { return quick_to_play(p.scenario); });
+    if (quick) {
+      worker_.cancel();
+      draw_over_time(play_all(std::move(asked)));
+    } else {
+      say(*over_time_, tr("Playing the step…"));
+      worker_.start([asked = std::move(asked)](Job&) mutable { return play_all(std::move(asked)); },
+                    [this](const std::vector<Played>& played) {
+                      clear(*over_time_);
+                      draw_over_time(played);
+                      over_time_->replot(QCustomPlot::rpQueuedReplot);
+                    });
+    }
+  }
+
+  struct Played {
+    Scenario scenario;
+    std::int64_t stage;
+    bool is_b;
+    std::vector<double> at{}, bytes{};
+    double step = 0;
+  };
+
+  static std::vector<Played> play_all(std::vector<Played> all) {
+    for (Played& p : all) {
+      const Result<Simulation> played = simulate(p.scenario);
+      if (!played) continue;
+      p.step = played->played.step.value();
+      for (const MemoryStep& step : memory_over_time(played->schedule, played->staged.costs, played->events, p.stage)) {
+        p.at.push_back(step.at.value());
+        p.bytes.push_back(static_cast<double>(step.bytes.value()));
       }
-      curve.x.push_back(played->played.step.value());
-      curve.y.push_back(curve.y.empty() ? 0 : curve.y.back());
-      highest = std::max(highest, *std::max_element(curve.y.begin(), curve.y.end()));
-      longest = std::max(longest, played->played.step.value());
-      add_curve(*over_time_, curve);
+      p.at.push_back(p.step), p.bytes.push_back(p.bytes.empty() ? 0 : p.bytes.back());
+    }
+    return all;
+  }
+
+  void draw_over_time(const std::vector<Played>& played) {
+    double highest = 0, longest = 0;
+    for (const Played& p : played) {
+      if (p.at.empty()) continue;
+      const QString name = p.is_b ? tr("B, stage %1") : tr("stage %1, persistent and saved");
+      add_curve(*over_time_, {name.arg(p.stage), theme().series[p.is_b ? grey : blue], p.at, p.bytes,
+                              p.is_b ? Qt::DashLine : Qt::SolidLine, false, 1.4, true});
       over_time_->graph(over_time_->graphCount() - 1)->setLineStyle(QCPGraph::lsStepLeft);
-    };
-    if (store_.pinned()) add(*store_.pinned(), tr("B, stage %1"), theme().series[grey], Qt::DashLine);
-    add(store_.now(), tr("stage %1, persistent and saved"), theme().series[blue], Qt::SolidLine);
+      highest = std::max(highest, *std::max_element(p.bytes.begin(), p.bytes.end()));
+      longest = std::max(longest, p.step);
+    }
     if (over_time_->graphCount() == 0) return say(*over_time_, tr("No training step to play."));
     set_title(*over_time_, tr("Memory of stage %1 over a step").arg(store_.now().estimate.totals.peak.stage));
     linear_axis(*over_time_->xAxis, tr("time"), Unit::seconds, longest);
@@ -181,8 +255,10 @@ class MemoryView : public View {
   }
 
   QLabel* verdict_;
-  QHBoxLayout* ways_;
+  std::array<QPushButton*, kWays> ways_{};
+  Cards* cards_;
   QCustomPlot *bars_, *tensors_, *over_time_;
+  Worker worker_;
 };
 
 }  // namespace

@@ -16,12 +16,15 @@
 #include "costmodel/scenario/presets.hpp"
 #include "gui/models/field.hpp"
 #include "gui/views/field_editor.hpp"
+#include "gui/views/layout_box.hpp"
 #include "gui/views/parts.hpp"
 
 namespace dtcalc::gui {
 namespace {
 
 using nlohmann::json;
+
+constexpr int kPresetLabelWidth = 64, kResetWidth = 22;
 
 struct GroupKind {
   const char* title;
@@ -101,7 +104,7 @@ void ScenarioPanel::build_presets(QVBoxLayout& column) {
     auto* reset = new QToolButton;
     reset->setText(QStringLiteral("↺"));
     reset->setAutoRaise(true);
-    reset->setFixedWidth(22);
+    reset->setFixedWidth(kResetWidth);
     reset->setToolTip(tr("All values of the preset again"));
     reset->setAccessibleName(tr("Reset %1").arg(QString::fromUtf8(section)));
     QSizePolicy keep = reset->sizePolicy();
@@ -110,7 +113,7 @@ void ScenarioPanel::build_presets(QVBoxLayout& column) {
     auto* row = new QHBoxLayout;
     row->setSpacing(4);
     auto* label = new QLabel(QString::fromUtf8(section));
-    label->setFixedWidth(64);
+    label->setFixedWidth(kPresetLabelWidth);
     row->addWidget(label);
     row->addWidget(box, 1);
     row->addWidget(reset);
@@ -118,21 +121,37 @@ void ScenarioPanel::build_presets(QVBoxLayout& column) {
     const std::string name = section;
     const auto choose = [this, name](const std::string& preset) {
       const std::string change = fmt::format("{}={}", name, json(preset).dump());
-      const auto errors = store_.set({&change, 1});
-      message_->setText(errors.empty() ? QString() : QString::fromStdString(describe(errors.front())));
-      message_->setVisible(!errors.empty());
-      if (!errors.empty()) refresh_presets();
+      say_errors(store_.set({&change, 1}));
     };
     connect(box, &QComboBox::activated, this, [box, choose] { choose(box->currentText().toStdString()); });
     connect(reset, &QToolButton::clicked, this,
             [this, name, choose] { choose(preset_of(*store_.state().document.json, name)); });
     presets_.push_back({name, box, reset});
   }
+  auto* row = new QHBoxLayout;
+  row->setSpacing(4);
+  layout_ = new LayoutBox(store_);
+  auto* label = label_for(tr("layout"), layout_);
+  label->setFixedWidth(kPresetLabelWidth);
+  row->addWidget(label);
+  row->addWidget(layout_, 1);
+  row->addSpacing(kResetWidth + 4);
+  column.addLayout(row);
+  connect(layout_, &QComboBox::activated, this, [this](int index) {
+    say_errors(store_.set(layout_presets(store_.now().scenario)[static_cast<std::size_t>(index)].set));
+  });
   message_ = new QLabel;
   message_->setWordWrap(true);
   message_->setForegroundRole(QPalette::BrightText);
   message_->hide();
   column.addWidget(message_);
+}
+
+/// After the store's own signal, which hides the message.
+void ScenarioPanel::say_errors(const Store::Errors& errors) {
+  message_->setText(errors.empty() ? QString() : QString::fromStdString(describe(errors.front())));
+  message_->setVisible(!errors.empty());
+  if (!errors.empty()) refresh_presets();
 }
 
 void ScenarioPanel::build_groups(QVBoxLayout& column) {
@@ -224,12 +243,13 @@ void ScenarioPanel::refresh_presets() {
     preset.box->lineEdit()->setCursorPosition(0);
     preset.reset->setVisible(modified && !name.empty());
   }
+  layout_->refresh();
 }
 
 void ScenarioPanel::refresh() {
   refresh_presets();
   for (const auto& [pointer, editor] : editors_)
-    if (groups_[group_of(pointer)].header->isChecked()) editor->refresh();
+    if (groups_[group_of(pointer)].header->isChecked()) editor->follow();
   message_->hide();
 }
 

@@ -17,6 +17,7 @@ class QVBoxLayout;
 namespace dtcalc::gui {
 
 class FieldEditor;
+class LayoutBox;
 
 class ScenarioPanel : public QWidget {
  public:
@@ -41,6 +42,7 @@ class ScenarioPanel : public QWidget {
   void build_editors(std::size_t group);
   void filter(const QString& text);
   void refresh_presets();
+  void say_errors(const Store::Errors& errors);
 
   Store& store_;
   QLineEdit* search_;
@@ -51,6 +53,7 @@ class ScenarioPanel : public QWidget {
     QToolButton* reset;
   };
   std::vector<PresetBox> presets_;
+  LayoutBox* layout_ = nullptr;
   std::vector<Group> groups_;
   std::map<std::string, FieldEditor*> editors_;
 };

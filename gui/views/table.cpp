@@ -36,15 +36,15 @@ class TableViewOfAll : public View {
                              tr("with numbers"), tr("equation"), tr("origin")},
                             {false, true, true, true, true, false, false, false, false, false}, this);
     table_ = new_table(model_, tr("Quantities"), this);
-    for (const auto& [at, width] : {std::pair<int, int>{quantity, 215},
-                                    {value_a, 135},
-                                    {value_b, 135},
+    for (const auto& [at, width] : {std::pair<int, int>{quantity, 205},
+                                    {value_a, 125},
+                                    {value_b, 125},
                                     {difference, 110},
                                     {percent, 60},
                                     {unit, 62},
-                                    {formula, 165},
-                                    {numbers, 165},
-                                    {equation, 70}})
+                                    {formula, 160},
+                                    {numbers, 160},
+                                    {equation, 66}})
       table_->setColumnWidth(at, width);
     inputs_model_ =
         new TableModel({tr("input"), tr("value"), tr("meaning"), tr("origin")}, {false, true, false, false}, this);

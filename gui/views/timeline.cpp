@@ -21,9 +21,6 @@
 namespace dtcalc::gui {
 namespace {
 
-/// Steps with more passes are played beside the window.
-constexpr std::int64_t kPassesAtOnce = 4000;
-
 struct Chart {
   QCustomPlot* plot;
   Gantt* gantt = nullptr;
@@ -38,10 +35,13 @@ class TimelineView : public View {
     column->setContentsMargins(6, 6, 6, 6);
     cards_ = new Cards;
     auto* fit = new QPushButton(tr("Fit"));
+    stop_ = new QPushButton(tr("Stop"));
+    stop_->hide();
     auto* trace = new QPushButton(tr("Export trace…"));
     trace->setToolTip(tr("For ui.perfetto.dev or chrome://tracing"));
     auto* head = new QHBoxLayout;
     head->addWidget(cards_, 1);
+    head->addWidget(stop_);
     head->addWidget(fit);
     head->addWidget(trace);
     column->addLayout(head);
@@ -63,22 +63,42 @@ class TimelineView : public View {
               [this, chart](const QCPRange& range) { follow(*chart, range); });
     }
     connect(fit, &QPushButton::clicked, this, [this] { fit_all(); });
+    connect(stop_, &QPushButton::clicked, this, [this] {
+      worker_.cancel();
+      set_title(*a_.plot, tr("One step: stopped; this is the step before the change"));
+      a_.plot->replot(QCustomPlot::rpQueuedReplot);
+    });
+    connect(&worker_, &Worker::finished, stop_, &QWidget::hide);
     connect(trace, &QPushButton::clicked, this, [this] { export_trace(); });
   }
 
   void refresh() override {
     b_.plot->setVisible(store_.pinned() != nullptr);
-    const Scenario scenario = store_.now().scenario;
-    const std::int64_t passes = scenario.training.parallel.pipeline * scenario.training.parallel.virtual_stages *
-                                (scenario.has_training ? micro_batches(scenario) : 0);
-    if (passes <= kPassesAtOnce) {
+    const Scenario& a = store_.now().scenario;
+    const Scenario* b = store_.pinned() ? &store_.pinned()->scenario : nullptr;
+    if (quick_to_play(a) && (b == nullptr || quick_to_play(*b))) {
       worker_.cancel();
-      show_step(a_, simulate(scenario));
-    } else {
-      worker_.start([scenario](Job&) { return simulate(scenario); },
-                    [this](Result<Simulation> played) { show_step(a_, played); });
+      show_step(a_, simulate(a));
+      if (b) show_step(b_, simulate(*b));
+      return;
     }
-    if (store_.pinned()) show_step(b_, simulate(store_.pinned()->scenario));
+    struct Both {
+      Result<Simulation> a;
+      std::optional<Result<Simulation>> b;
+    };
+    set_title(*a_.plot, tr("One step: playing %L1 micro-batches…").arg(micro_batches(a)));
+    a_.plot->replot(QCustomPlot::rpQueuedReplot);
+    stop_->show();
+    worker_.start(
+        [a, second = b ? std::optional(*b) : std::nullopt](Job&) {
+          Both both{simulate(a), std::nullopt};
+          if (second) both.b = simulate(*second);
+          return both;
+        },
+        [this](const Both& both) {
+          show_step(a_, both.a);
+          if (both.b && store_.pinned()) show_step(b_, *both.b);
+        });
   }
 
   report::Table figures() const override { return a_.simulation ? report::to_table(*a_.simulation) : report::Table(); }
@@ -136,7 +156,7 @@ class TimelineView : public View {
                                .arg(&chart == &a_ ? tr("One step") : tr("B"))
                                .arg(s.training.parallel.pipeline)
                                .arg(micro_batches(s)));
-    if (&chart == &a_) show_cards(*played);
+    if (&chart == &a_) show_cards(*played, chart.timeline);
     chart.plot->replot(QCustomPlot::rpQueuedReplot);
   }
 
@@ -144,8 +164,15 @@ class TimelineView : public View {
 
   std::vector<QBrush> looks() const {
     const auto& s = theme().series;
-    return {s[blue],   s[orange], s[yellow], s[green],
-            s[purple], s[teal],   s[red],    QBrush(theme().muted, Qt::BDiagPattern)};
+    return {s[blue],
+            s[orange],
+            s[yellow],
+            s[green],
+            s[purple],
+            s[teal],
+            s[red],
+            pale(theme(), theme().muted),
+            QBrush(theme().muted, Qt::BDiagPattern)};
   }
 
   /// A legend entry for every kind that occurs.
@@ -160,19 +187,23 @@ class TimelineView : public View {
       sample->setPen(Qt::NoPen);
       sample->setBrush(all[kind]);
     }
-    show_legend(*chart.plot, 8);
+    show_legend(*chart.plot, 9);
   }
 
-  void show_cards(const Simulation& simulation) {
+  void show_cards(const Simulation& simulation, const Timeline& timeline) {
     const StagePlayed mean = mean_over_stages(simulation.played);
     const double step = simulation.played.step.value();
     const auto share = [&](Seconds time) { return text_of(Unit::share, time.value() / step); };
-    cards_->show_figures({{tr("step, played"), text_of(Unit::seconds, step)},
-                          {tr("compute"), share(mean.compute)},
-                          {tr("bubble"), share(mean.bubble)},
-                          {tr("waiting for transfers"), share(mean.exposed_transfer)},
-                          {tr("waiting for data ranks"), share(mean.exposed_data)},
-                          {tr("optimizer"), share(mean.optimizer)}});
+    std::vector<std::pair<QString, QString>> cards{{tr("step, played"), text_of(Unit::seconds, step)},
+                                                   {tr("compute"), share(mean.compute)},
+                                                   {tr("bubble"), share(mean.bubble)},
+                                                   {tr("waits for transfers"), share(mean.exposed_transfer)},
+                                                   {tr("waits for data ranks"), share(mean.exposed_data)},
+                                                   {tr("optimizer"), share(mean.optimizer)}};
+    if (timeline.communication > 0)
+      cards.emplace_back(tr("overlapped transfers"),
+                         text_of(Unit::share, timeline.overlapped / timeline.communication));
+    cards_->show_figures(cards);
   }
 
   void follow(const Chart& chart, const QCPRange& range) {
@@ -209,6 +240,7 @@ class TimelineView : public View {
   }
 
   Cards* cards_;
+  QPushButton* stop_;
   Chart a_{}, b_{};
   double last_step_ = 0;
   Worker worker_;

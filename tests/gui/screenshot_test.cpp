@@ -48,3 +48,49 @@ TEST_CASE("screenshot options that are wrong are refused with a reason") {
   CHECK(run({"--scenario", "/nonexistent.json"}).exit_code == 3);
   CHECK(run_process(DTCALC_GUI_PROGRAM, {.arguments = {"--screenshot", "/nonexistent/x.png"}}).exit_code == 3);
 }
+
+TEST_CASE("a new user: help and version need no display; without one the program says what to do") {
+  const auto run = [](std::vector<std::string> arguments) {
+    return run_process(DTCALC_GUI_PROGRAM, {.arguments = std::move(arguments),
+                                            .environment = {{"DISPLAY", std::nullopt},
+                                                            {"WAYLAND_DISPLAY", std::nullopt},
+                                                            {"QT_QPA_PLATFORM", std::nullopt}}});
+  };
+  const auto help = run({"--help"});
+  CHECK(help.exit_code == 0);
+  CHECK_THAT(help.output, Catch::Matchers::ContainsSubstring("--screenshot"));
+  CHECK(run({"--version"}).exit_code == 0);
+  const auto window = run({});
+  CAPTURE(window.error);
+  CHECK(window.exit_code == 2);
+  CHECK_THAT(window.error, Catch::Matchers::ContainsSubstring("DISPLAY"));
+  CHECK_THAT(window.error, Catch::Matchers::ContainsSubstring("--screenshot"));
+}
+
+TEST_CASE("a broken scenario is refused with every reason") {
+  const dtcalc::test::TemporaryFolder folder;
+  dtcalc::test::write_bytes(
+      folder.path() / "s.json",
+      R"({"model": "gpt2-124m", "hardware": "h200", "training": {"micro_batch": 0, "tensr": 2}})");
+  const auto result = run_process(DTCALC_GUI_PROGRAM, {.arguments = {"--screenshot", (folder.path() / "x.png").string(),
+                                                                     (folder.path() / "s.json").string()}});
+  CHECK(result.exit_code == 2);
+  CHECK_THAT(result.error, Catch::Matchers::ContainsSubstring("/training/micro_batch"));
+  CHECK_THAT(result.error, Catch::Matchers::ContainsSubstring("/training/tensr"));
+}
+
+TEST_CASE("the pictures of docs/gui are of every view, have the size they are made with, and stay small") {
+  const std::filesystem::path pictures = std::filesystem::path(DTCALC_SOURCE_DIR) / "docs/gui";
+  std::set<std::string> expected{"dark.png"}, found;
+  for (const gui::ViewKind& kind : gui::view_kinds()) expected.insert(std::string(kind.id) + ".png");
+  std::uintmax_t bytes = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(pictures)) {
+    if (entry.path().extension() != ".png") continue;
+    found.insert(entry.path().filename().string());
+    bytes += entry.file_size();
+    CAPTURE(entry.path().filename().string());
+    CHECK(QImage(QString::fromStdString(entry.path().string())).size() == QSize(1280, 800));
+  }
+  CHECK(found == expected);
+  CHECK(bytes < 1'500'000);
+}

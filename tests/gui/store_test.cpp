@@ -1,9 +1,11 @@
 // The store: steps and drags, what it refuses, sessions, command lines.
 #include <QTemporaryDir>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "gui/models/command_line.hpp"
 #include "gui/models/field.hpp"
+#include "gui/models/layout_presets.hpp"
 #include "gui/models/session.hpp"
 #include "gui/models/store.hpp"
 #include "support/catch.hpp"
@@ -105,6 +107,29 @@ TEST_CASE("a scenario survives the way through a command line") {
       document_of_command_line("$ dtcalc estimate --model gpt2-124m \\\n  --hardware=h200 -s training.micro_batch=4");
   REQUIRE(continued);
   CHECK(continued->json->dump() == R"({"hardware":"h200","model":"gpt2-124m","training":{"micro_batch":4}})");
+}
+
+TEST_CASE("layout presets: the library takes some, the present one is found, each is told apart") {
+  Store store;
+  const std::vector<LayoutPreset> presets = layout_presets(store.now().scenario);
+  std::size_t taken = 0;
+  std::set<std::vector<std::string>> sets;
+  for (const LayoutPreset& preset : presets) {
+    CAPTURE(preset.name);
+    CHECK(sets.insert(preset.set).second);
+    Store other;
+    if (!other.set(preset.set).empty()) continue;
+    ++taken;
+    const std::size_t present = present_layout(other.now().scenario, presets);
+    REQUIRE(present < presets.size());
+    CHECK(presets[present].name == preset.name);
+  }
+  CHECK(taken >= 8);
+  const std::size_t first = present_layout(store.now().scenario, presets);
+  REQUIRE(first < presets.size());
+  CHECK(presets[first].name == "tensor 8 x pipeline 8");
+  REQUIRE(set(store, "training.parallel.tensor=4").empty());
+  CHECK(present_layout(store.now().scenario, presets) == presets.size());
 }
 
 TEST_CASE("every key of the field table has a label and, if a number, stops within its range") {

@@ -1,13 +1,17 @@
 // Every view shows the library's figures, and other ones after a change.
 #include <QAbstractItemModelTester>
+#include <QComboBox>
+#include <QLabel>
 #include <QTableView>
 #include <nlohmann/json.hpp>
 #include "gui/models/memory_bars.hpp"
 #include "gui/models/serving_curves.hpp"
 #include "gui/models/timeline.hpp"
+#include "gui/models/units.hpp"
 #include "gui/plots/gantt.hpp"
 #include "support/catch.hpp"
 
+#include "costmodel/data_dir.hpp"
 #include "costmodel/evaluate/serving.hpp"
 #include "costmodel/laws/batch.hpp"
 #include "costmodel/laws/fits.hpp"
@@ -15,6 +19,7 @@
 #include "costmodel/plan/search.hpp"
 #include "costmodel/report/compare.hpp"
 #include "costmodel/report/roofline.hpp"
+#include "costmodel/scenario/load.hpp"
 #include "gui/models/table_model.hpp"
 #include "window_support.hpp"
 
@@ -46,7 +51,9 @@ TEST_CASE("memory view: the bars are the library's bytes on every stage, and cha
   REQUIRE(over > 0);
   CHECK(bars(plot, "does not fit").front() == Approx(over));
   std::vector<QPushButton*> ways;
-  for (QPushButton* button : shown.view().findChildren<QPushButton*>()) ways.push_back(button);
+  for (QPushButton* button : shown.view().findChildren<QPushButton*>())
+    if (button->isVisible()) ways.push_back(button);
+  CHECK(ways.size() == std::min<std::size_t>(6, shown.store.now().estimate.ways_out.size()));
   REQUIRE_FALSE(ways.empty());
   ways.front()->click();
   shown.settle();
@@ -102,26 +109,56 @@ TEST_CASE("timeline view: a slice per event of the played step, with the step's 
     REQUIRE(gantt != nullptr);
     const Result<Simulation> played = simulate(shown.store.now().scenario);
     REQUIRE(played);
-    std::size_t lasting = 0, slices = 0;
-    double end = 0, compute = 0, expected = 0;
+    double end = 0, compute = 0, expected = 0, communication = 0, played_communication = 0;
+    std::size_t passes = 0, lasting = 0;
     for (const Event& e : played->events) {
-      lasting += e.end > e.start;
-      if (e.stream == Stream::compute) expected += (e.end - e.start).value();
+      if (e.stream == Stream::compute)
+        expected += (e.end - e.start).value(), lasting += e.end > e.start;
+      else
+        played_communication += (e.end - e.start).value();
     }
     for (const Slice& s : gantt->slices()) {
       end = std::max(end, s.end);
       if (s.kind == static_cast<int>(SliceKind::bubble)) continue;
-      ++slices;
-      if (s.kind <= static_cast<int>(SliceKind::optimizer)) compute += s.end - s.start;
+      if (s.kind <= static_cast<int>(SliceKind::optimizer))
+        compute += s.end - s.start, ++passes;
+      else
+        communication += s.end - s.start;
     }
-    CHECK(slices == lasting);
+    CHECK(passes == lasting);
     CHECK(end == Approx(played->played.step.value()).epsilon(1e-12));
     CHECK(compute == Approx(expected).epsilon(1e-9));
+    CHECK(communication == Approx(played_communication).epsilon(1e-9));
+    const std::size_t slices = passes;
     return slices;
   };
   const std::size_t before = check();
   shown.set("training.micro_batch=2");
   CHECK(check() < before);
+}
+
+TEST_CASE("timeline: communication is cut into what runs behind the stage's own passes and what does not") {
+  Store store;
+  const Result<Simulation> played = simulate(store.now().scenario);
+  REQUIRE(played);
+  const Timeline timeline = timeline_of(*played);
+  // By brute force: for every transfer and reduction the time that it shares with passes of its stage.
+  double communication = 0, shared = 0;
+  for (const Event& c : played->events) {
+    if (c.stream == Stream::compute) continue;
+    communication += (c.end - c.start).value();
+    for (const Event& pass : played->events)
+      if (pass.stream == Stream::compute && pass.stage == c.stage)
+        shared += std::max(0.0, std::min(c.end, pass.end).value() - std::max(c.start, pass.start).value());
+  }
+  REQUIRE(shared > 0);
+  REQUIRE(shared < communication);
+  CHECK(timeline.communication == Approx(communication).epsilon(1e-12));
+  CHECK(timeline.overlapped == Approx(shared).epsilon(1e-9));
+  double overlapped = 0;
+  for (const TimelineSlice& s : timeline.slices)
+    if (s.kind == SliceKind::overlapped) overlapped += s.end - s.start;
+  CHECK(overlapped == Approx(shared).epsilon(1e-9));
 }
 
 TEST_CASE("scaling view: the frontier is the law's optimum, and the point is this training") {
@@ -179,9 +216,60 @@ TEST_CASE("inference view: latency, cache and speed-up are the library's") {
   CHECK(speedup.front().y() == 1);
 }
 
+TEST_CASE("inference view: a draft model and beams are the library's figures; one that cannot serve is said") {
+  Shown shown("inference");
+  Questions q = shown.store.state().questions;
+  q.draft = "gpt2-1.5b", q.beams = 4;
+  shown.store.ask(q);
+  shown.settle();
+  const Result<Model> draft = load_model(q.draft, {data_dir(), {}});
+  REQUIRE(draft);
+  const Scenario& scenario = shown.store.now().scenario;
+  const Result<Speculative> expected = speculative_of(scenario, *draft, q.acceptance);
+  REQUIRE(expected);
+  const auto drawn_rows = points(shown.plot("Speculative"), "speed-up with " + QString::fromStdString(expected->draft));
+  REQUIRE(drawn_rows.size() == expected->rows.size());
+  for (std::size_t i = 0; i < drawn_rows.size(); ++i) CHECK(drawn_rows[i].y() == expected->rows[i].speedup);
+  const auto says = [&](const QString& words) {
+    for (QLabel* label : shown.view().findChildren<QLabel*>())
+      if (label->isVisible() && label->text().contains(words)) return true;
+    return false;
+  };
+  CHECK(says(text_of(Unit::seconds, beam_search_of(scenario, 4).copied_step.value())));
+  CHECK(says(text_of(Unit::seconds, expected->tpot.value())));
+  CHECK(says(text_of(Unit::seconds, shown.store.now().estimate.serving->served_token.value())));
+  q.draft = "no-such-model";
+  shown.store.ask(q);
+  shown.settle();
+  CHECK(says("no-such-model"));
+}
+
+TEST_CASE("plan view: every device preset is a row, those that fit first; a double click adopts one") {
+  Shown shown("plan");
+  for (QComboBox* box : shown.view().findChildren<QComboBox*>())
+    if (box->accessibleName() == "What is searched") box->setCurrentIndex(1);
+  shown.settle();
+  QTableView* table = nullptr;
+  for (QTableView* each : shown.view().findChildren<QTableView*>())
+    if (each->accessibleName().startsWith("Devices")) table = each;
+  REQUIRE(table != nullptr);
+  REQUIRE(table->isVisible());
+  CHECK(static_cast<std::size_t>(table->model()->rowCount()) == list_presets(PresetKind::hardware, data_dir()).size());
+  const std::string first = table->model()->index(0, 0).data().toString().toStdString();
+  Q_EMIT table->activated(table->model()->index(0, 0));
+  shown.settle();
+  CHECK(shown.store.now().scenario.hardware.id == first);
+  CHECK(shown.store.now().estimate.fits);
+  const std::vector<double> fits = bars(shown.plot("Time of a step"), "fits");
+  REQUIRE_FALSE(fits.empty());
+  CHECK(fits.front() == shown.store.now().estimate.totals.step.value());
+}
+
 TEST_CASE("plan view: the table is the search's, and a double click adopts a layout") {
   Shown shown("plan");
-  auto* table = shown.view().findChild<QTableView*>();
+  QTableView* table = nullptr;
+  for (QTableView* each : shown.view().findChildren<QTableView*>())
+    if (each->accessibleName().startsWith("Layouts")) table = each;
   REQUIRE(table != nullptr);
   REQUIRE(table->model()->rowCount() > 10);
   SearchOptions options;
