@@ -4,6 +4,9 @@
 
 #include "kernels/attention_flash_plain.cuh"
 #include "kernels/attention_flash_tensor.cuh"
+#include "kernels/attention_hopper.hpp"
+#include "kernels/attention_hopper_backward.cuh"
+#include "kernels/attention_hopper_forward.cuh"
 
 namespace dtcalc::cuda {
 
@@ -72,8 +75,8 @@ __global__ void along_kernel(std::int64_t rows, std::int64_t queries, std::int64
 }
 
 template <class... Pointers>
-bool on_tensor_cores(bool sized, std::int64_t head_size, Pointers... pointers) {
-  if (!sized || !aligned(pointers...)) return false;
+bool on_tensor_cores(std::int64_t head_size, Pointers... pointers) {
+  if (!with_tensor_size(head_size, [](auto) {}) || !aligned(pointers...)) return false;
   int device = 0, limit = 0;
   return cudaGetDevice(&device) == cudaSuccess &&
          cudaDeviceGetAttribute(&limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) == cudaSuccess &&
@@ -89,22 +92,38 @@ const char* flash_refusal(const AttentionShape& shape) {
 }
 
 template <class T>
-bool flash_on_tensor_cores(const AttentionShape& shape) {
-  return !std::is_same_v<T, float> && with_tensor_size(shape.head_size, [](auto) {});
-}
-
-template <class T>
-FlashTiles flash_tiles(const AttentionShape& shape) {
-  FlashTiles tiles{{plain_warps, plain_tile}, {plain_tile, plain_warps}, {plain_warps, plain_tile}};
+FlashPlan flash_plan(const AttentionShape& shape, const AttentionOptions& options, bool hopper) {
+  constexpr int backward_keys = 4, backward_queries = 3;  // scores and dP in both, dV and dK, dQ
+  FlashPlan plan{FlashKernel::plain,
+                 {2, {plain_warps, plain_tile}},
+                 {backward_keys, {plain_tile, plain_warps}},
+                 {backward_queries, {plain_warps, plain_tile}}};
   if constexpr (!std::is_same_v<T, float>) {
     with_tensor_size(shape.head_size, [&](auto size) {
-      constexpr int H = decltype(size)::value;
-      tiles = {{ForwardTile<H, false>::query, ForwardTile<H, false>::key},
-               {BackwardTile<H, true, false>::visited, BackwardTile<H, true, false>::owned},
-               {BackwardTile<H, false, false>::owned, BackwardTile<H, false, false>::visited}};
+      const auto with = [&](auto special) {
+        constexpr int H = decltype(size)::value;
+        using Forward = ForwardTile<H, decltype(special)::value>;
+        using Keys = BackwardTile<H, true, decltype(special)::value>;
+        using Queries = BackwardTile<H, false, decltype(special)::value>;
+        plan = {FlashKernel::tensor_cores,
+                {2, {Forward::query, Forward::key}},
+                {backward_keys, {Keys::visited, Keys::owned}},
+                {backward_queries, {Queries::owned, Queries::visited}}};
+      };
+      if (make_attention(shape, options).special()) {
+        with(std::true_type{});
+      } else {
+        with(std::false_type{});
+      }
     });
+    // A consumer of 64 rows leaves out the tiles that only its neighbours need.
+    if (hopper_refusal(shape, options, hopper) == nullptr)
+      plan = {FlashKernel::hopper,
+              {2, {owned_rows, HopperForwardTile<64>::key}},
+              {backward_keys, {HopperBackwardTile<64, true>::visited, owned_rows}},
+              {backward_queries, {owned_rows, HopperBackwardTile<64, false>::visited}}};
   }
-  return tiles;
+  return plan;
 }
 
 template <class T>
@@ -114,7 +133,11 @@ cudaError_t flash_forward(const Context& context, const AttentionShape& shape, c
   const Attention a = make_attention(shape, options);
   if (shape.batch * shape.queries == 0) return cudaSuccess;
   if constexpr (!std::is_same_v<T, float>) {
-    if (on_tensor_cores(flash_on_tensor_cores<T>(shape), shape.head_size, q, k, v, out)) {
+    if (hopper_refusal(shape, options, hopper_here()) == nullptr && aligned(q, k, v, out)) {
+      const auto forward = shape.head_size == 64 ? hopper_forward<T, 64> : hopper_forward<T, 128>;
+      return forward(context.stream, shape, options, q, k, v, out, log_sum_exp);
+    }
+    if (on_tensor_cores(shape.head_size, q, k, v, out)) {
       cudaError_t status = cudaErrorInvalidValue;
       with_tensor_size(shape.head_size, [&](auto size) {
         status =
@@ -146,9 +169,13 @@ cudaError_t flash_backward(const Context& context, const AttentionShape& shape, 
   along_kernel<<<grid_of(ceil_div(rows, along_warps)), along_warps * warp_size, 0, context.stream>>>(
       rows, shape.queries, shape.heads, shape.head_size, out, dout, along);
   if constexpr (!std::is_same_v<T, float>) {
-    if (on_tensor_cores(flash_on_tensor_cores<T>(shape), shape.head_size, q, k, v, dout, dq, dk, dv)) {
-      cudaError_t status = cudaGetLastError();
-      if (status != cudaSuccess) return status;
+    cudaError_t status = cudaGetLastError();
+    if (status != cudaSuccess) return status;
+    if (hopper_refusal(shape, options, hopper_here()) == nullptr && aligned(q, k, v, dout, dq, dk, dv)) {
+      const auto backward = shape.head_size == 64 ? hopper_backward<T, 64> : hopper_backward<T, 128>;
+      return backward(context.stream, shape, options, q, k, v, log_sum_exp, along, dout, dq, dk, dv);
+    }
+    if (on_tensor_cores(shape.head_size, q, k, v, dout, dq, dk, dv)) {
       with_tensor_size(shape.head_size, [&](auto size) {
         status = flash_backward_tensor<T, decltype(size)::value>(context.stream, a, shape.batch, q, k, v, log_sum_exp,
                                                                  along, dout, dq, dk, dv);
@@ -165,8 +192,7 @@ cudaError_t flash_backward(const Context& context, const AttentionShape& shape, 
 }
 
 #define DTCALC_INSTANTIATE(T)                                                                                      \
-  template bool flash_on_tensor_cores<T>(const AttentionShape&);                                                   \
-  template FlashTiles flash_tiles<T>(const AttentionShape&);                                                       \
+  template FlashPlan flash_plan<T>(const AttentionShape&, const AttentionOptions&, bool);                          \
   template cudaError_t flash_forward<T>(const Context&, const AttentionShape&, const AttentionOptions&, const T*,  \
                                         const T*, const T*, T*, float*);                                           \
   template cudaError_t flash_backward<T>(const Context&, const AttentionShape&, const AttentionOptions&, const T*, \

@@ -1,11 +1,11 @@
 // Blocked attention that never holds an S x K matrix: Algorithm 2 with E04 forward, Algorithm 3 with E06 backward; the
 // twin of engine/cpu/attention_flash.hpp. Called by the CUDA backend.
 //
-// bf16 and fp16 with head sizes 64, 80, 96, 128 and 256 run on the tensor cores (mma.m16n8k16, sm_80 and up); other
-// head sizes up to 256, and float, on plain arithmetic: right, but an order of magnitude slower. The backward is two
-// passes, one whose blocks own keys (dK, dV) and one whose blocks own queries (dQ): seven products instead of five, and
-// in return every output has one writer, no float accumulator lies in memory, and the bits do not depend on who comes
-// first.
+// bf16 and fp16 run on the tensor cores: head sizes 64 and 128 without extras on Hopper's own instructions
+// (attention_hopper.hpp says which), 64, 80, 96, 128 and 256 on those of sm_80 and up. Other head sizes up to 256, and
+// float, run on plain arithmetic: right, but an order of magnitude slower. The backward is two passes, one whose blocks
+// own keys (dK, dV) and one whose blocks own queries (dQ): seven products instead of five, and in return every output
+// has one writer, no float accumulator lies in memory, and the bits do not depend on who comes first.
 #pragma once
 
 #include "kernels/attention.hpp"
@@ -15,21 +15,24 @@ namespace dtcalc::cuda {
 /// Why the kernels do not take this shape, for a message; null when they do.
 const char* flash_refusal(const AttentionShape& shape);
 
-/// Whether the tensor cores are used; false for the plain kernels.
-template <class T>
-bool flash_on_tensor_cores(const AttentionShape& shape);
-
 struct FlashTile {
   std::int64_t query = 0, key = 0;  ///< rows and columns of a score tile
 };
-
-/// The tiles of the three passes without soft cap, ALiBi and dropout, for counting what is executed (masked tiles are
-/// skipped).
-struct FlashTiles {
-  FlashTile forward, backward_keys, backward_queries;
+/// A pass executes 2 H FLOPs per query-key pair and product in the tiles that hold a visible pair.
+struct FlashPass {
+  int products = 0;
+  FlashTile tile;
 };
+enum class FlashKernel { plain, tensor_cores, hopper };
+/// What is executed, for counting and for a law of its time: FLOPs = sum over passes of 2 H products pairs(tile), as
+/// dtcalc::flash_pairs counts them.
+struct FlashPlan {
+  FlashKernel kernel = FlashKernel::plain;
+  FlashPass forward, backward_keys, backward_queries;
+};
+/// `hopper`: of the device (attention_hopper.hpp's hopper_here, of the current one). Operands are taken to be aligned.
 template <class T>
-FlashTiles flash_tiles(const AttentionShape& shape);
+FlashPlan flash_plan(const AttentionShape& shape, const AttentionOptions& options, bool hopper);
 
 /// out (B, S, A, H) and, unless null, log_sum_exp (B, A, S) of the scores, -inf for a query that sees no key (its out
 /// is 0).

@@ -5,6 +5,7 @@
 #include "engine/placement.hpp"
 #include "kernels/activation.hpp"
 #include "kernels/attention_flash.hpp"
+#include "kernels/attention_hopper.hpp"
 #include "kernels/attention_naive.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/embedding.hpp"
@@ -15,9 +16,10 @@
 namespace dtcalc::cuda {
 namespace {
 
-/// Query-key pairs of one head in the visited tiles of a blocked kernel.
-std::int64_t tile_pairs(const AttentionShape& shape, const FlashTile& tile, std::int64_t window) {
-  return flash_pairs(shape.queries, shape.keys, tile.query, tile.key, true, window);
+/// FLOPs of a pass of blocked attention over the tiles that it visits.
+std::int64_t pass_flop(const AttentionShape& shape, const FlashPass& pass, std::int64_t window) {
+  return 2 * pass.products * shape.batch * shape.heads * shape.head_size *
+         flash_pairs(shape.queries, shape.keys, pass.tile.query, pass.tile.key, true, window);
 }
 
 }  // namespace
@@ -137,14 +139,13 @@ cudaError_t CudaEngine<T>::run_loop(const Binding& b, const LoweredSegment& s, c
     case Contract::softmax_backward:
       return attention_softmax_backward(x, shape, attention, o(1), o(3), o(0), o(4));
     case Contract::flash:
-      clocks_.count(static_cast<std::uint64_t>(4 * batch * model.heads * model.head_size *
-                                               tile_pairs(shape, flash_tiles<T>(shape).forward, attention.window)));
+      clocks_.count(static_cast<std::uint64_t>(
+          pass_flop(shape, flash_plan<T>(shape, attention, hopper_here()).forward, attention.window)));
       return flash_forward(x, shape, attention, o(0), o(1), o(2), o(3), statistic(4));
-    case Contract::flash_backward: {  // four products per visited tile of keys, three per tile of queries
-      const FlashTiles tiles = flash_tiles<T>(shape);
-      clocks_.count(static_cast<std::uint64_t>(batch * model.heads * model.head_size *
-                                               (8 * tile_pairs(shape, tiles.backward_keys, attention.window) +
-                                                6 * tile_pairs(shape, tiles.backward_queries, attention.window))));
+    case Contract::flash_backward: {
+      const FlashPlan plan = flash_plan<T>(shape, attention, hopper_here());
+      clocks_.count(static_cast<std::uint64_t>(pass_flop(shape, plan.backward_keys, attention.window) +
+                                               pass_flop(shape, plan.backward_queries, attention.window)));
       return flash_backward(x, shape, attention, o(0), o(1), o(2), o(3), statistic(4), o(5), o(6), o(7), o(8));
     }
 

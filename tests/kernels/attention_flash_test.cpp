@@ -1,5 +1,6 @@
 #include "kernels/attention_flash.hpp"
 
+#include "kernels/attention_hopper.hpp"
 #include "kernels/attention_support.hpp"
 
 namespace dtcalc::cuda::test {
@@ -99,9 +100,23 @@ TEST_CASE("flash attention on the GPU: what it does not take") {
   CHECK(flash_refusal({1, 1, 1, 4, 2, 256}) == nullptr);
   CHECK(flash_refusal({1, 1, 1, 4, 2, 512}) != nullptr);
   CHECK(flash_refusal({1, 1, 1, 4, 3, 64}) != nullptr);
-  CHECK(flash_on_tensor_cores<bf16>({1, 1, 1, 1, 1, 96}));
-  CHECK_FALSE(flash_on_tensor_cores<bf16>({1, 1, 1, 1, 1, 72}));
-  CHECK_FALSE(flash_on_tensor_cores<float>({1, 1, 1, 1, 1, 96}));
+  const auto kernel_of = [](auto tag, const AttentionShape& shape, const AttentionOptions& options, bool hopper) {
+    return flash_plan<decltype(tag)>(shape, options, hopper).kernel;
+  };
+  const AttentionShape with_64{1, 8, 8, 2, 1, 64}, with_96{1, 8, 8, 1, 1, 96}, with_72{1, 8, 8, 1, 1, 72};
+  AttentionOptions extra;
+  CHECK(kernel_of(bf16{}, with_64, {}, true) == FlashKernel::hopper);
+  CHECK(kernel_of(bf16{}, with_64, {}, false) == FlashKernel::tensor_cores);
+  CHECK(kernel_of(bf16{}, with_96, {}, true) == FlashKernel::tensor_cores);
+  CHECK(kernel_of(bf16{}, with_72, {}, true) == FlashKernel::plain);
+  CHECK(kernel_of(float{}, with_64, {}, true) == FlashKernel::plain);
+  extra.dropout = 0.1;
+  CHECK(kernel_of(bf16{}, with_64, extra, true) == FlashKernel::tensor_cores);
+  CHECK(hopper_refusal(with_64, extra, true) == std::string("dropout"));
+  extra = {}, extra.window = 8;
+  CHECK(kernel_of(bf16{}, with_64, extra, true) == FlashKernel::hopper);  // all keys: no window
+  extra.window = 7;
+  CHECK(hopper_refusal(with_64, extra, true) == std::string("a window"));
   CHECK(flash_backward<float>({}, {1, 8, 8, 1, 1, 64}, {}, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
                               nullptr, nullptr, nullptr) == cudaErrorInvalidValue);
 }
