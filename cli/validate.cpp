@@ -10,9 +10,11 @@
 #include "cli/common.hpp"
 #include "cli/device.hpp"
 #include "cli/run.hpp"
+#include "cli/validate_page.hpp"
 #include "cli/validate_published.hpp"
 #include "cli/verbs.hpp"
 #include "costmodel/published/fit.hpp"
+#include "engine/slice.hpp"
 #include "engine/train/admission.hpp"
 #include "engine/train/progress.hpp"
 #include "engine/train/stop_request.hpp"
@@ -30,6 +32,8 @@ struct Options {
   int steps = 5;
   double seconds = 3;
   std::string device = "auto";
+  std::string page;
+  std::int64_t slice = 0;  ///< blocks of one rank that are run; 0: the model as it is
 };
 
 constexpr double kMiB = 1024.0 * 1024.0;
@@ -81,6 +85,28 @@ std::string text(const Validation& v, const Scenario& s, const Options& o, bool 
   return out;
 }
 
+std::string text(const WholeFromSlice& w) {
+  return fmt::format(
+      "\n{} of {} layers of one of {} tensor-parallel ranks were run. The whole step on {} devices:\n"
+      "  by the cost model alone     {:>10.2f} ms\n  from the slice              {:>10.2f} ms\n"
+      "    groups, as measured       {:>10.2f} ms\n    collectives, predicted    {:>10.2f} ms\n"
+      "    bubble and host, predicted{:>10.2f} ms\n",
+      w.blocks, w.layers, w.tensor, w.devices, 1e3 * w.predicted_s, 1e3 * w.step_s, 1e3 * w.compute_s,
+      1e3 * w.communication_s, 1e3 * w.other_s);
+}
+
+nlohmann::ordered_json json(const WholeFromSlice& w) {
+  return {{"devices", w.devices},
+          {"tensor", w.tensor},
+          {"layers", w.layers},
+          {"blocks", w.blocks},
+          {"step_predicted_s", w.predicted_s},
+          {"step_from_slice_s", w.step_s},
+          {"groups_s", w.compute_s},
+          {"communication_predicted_s", w.communication_s},
+          {"other_predicted_s", w.other_s}};
+}
+
 nlohmann::ordered_json json(const Validation& v, const Scenario& s, bool ok) {
   nlohmann::ordered_json j;
   j["schema"] = "dtcalc.validate.1";
@@ -106,13 +132,23 @@ nlohmann::ordered_json json(const Validation& v, const Scenario& s, bool ok) {
                {"group_error", v.group_error()}};
   j["worst_groups"] = v.worst(3);
   j["within_tolerance"] = ok;
-  for (const GroupComparison& g : v.groups)
+  const Totals& t = v.predicted;
+  j["memory"]["categories"] = {
+      {"parameters_bytes", t.parameters_bytes.value()}, {"gradients_bytes", t.gradients_bytes.value()},
+      {"optimizer_bytes", t.optimizer_bytes.value()},   {"activations_bytes", t.activations_bytes.value()},
+      {"logits_bytes", t.logits_bytes.value()},         {"workspace_bytes", t.workspace_bytes.value()}};
+  for (const GroupComparison& g : v.groups) {
+    const Achieved reached = achieved(g, s);
     j["groups"].push_back({{"name", g.name},
                            {"phase", g.phase},
                            {"predicted_s", g.predicted_s},
                            {"measured_s", g.measured_s},
                            {"predicted_flop", g.predicted_flop},
-                           {"measured_flop", g.measured_flop}});
+                           {"measured_flop", g.measured_flop},
+                           {"predicted_bytes", g.predicted_bytes},
+                           {"compute_fraction", reached.compute},
+                           {"bandwidth_fraction", reached.bandwidth}});
+  }
   return j;
 }
 
@@ -125,7 +161,9 @@ std::string csv(const Validation& v) {
 }
 
 int run(const Options& options) {
-  const Result<Scenario> scenario = load(options.common);
+  const Result<Scenario> whole = load(options.common);
+  if (!whole) return fail(whole.errors());
+  const Result<Scenario> scenario = options.slice > 0 ? slice_of(*whole, options.slice) : whole;
   if (!scenario) return fail(scenario.errors());
   const auto device = choose_device(options.device, *scenario);
   if (!device) return fail(device.errors());
@@ -146,10 +184,25 @@ int run(const Options& options) {
   if (stop.requested()) return stop.exit_code();
   if (!result) return fail(result.errors());
   const bool ok = within(*result, options);
+  std::optional<WholeFromSlice> from_slice;
+  if (options.slice > 0) from_slice = whole_from_slice(*whole, *result, options.slice);
+  if (!options.page.empty()) {
+    OutputOptions page;
+    page.file = options.page;
+    if (const int written = deliver(page, validation_page(*result, *scenario, from_slice)); written != exit_done)
+      return written;
+  }
   const OutputOptions& output = options.common.output;
-  const int delivered = deliver(output, output.json  ? json(*result, *scenario, ok).dump(1) + "\n"
-                                        : output.csv ? csv(*result)
-                                                     : text(*result, *scenario, options, coloured(output)));
+  std::string printed;
+  if (output.json) {
+    auto document = json(*result, *scenario, ok);
+    if (from_slice) document["whole"] = json(*from_slice);
+    printed = document.dump(1) + "\n";
+  } else {
+    printed = output.csv ? csv(*result) : text(*result, *scenario, options, coloured(output));
+    if (from_slice && !output.csv) printed += text(*from_slice);
+  }
+  const int delivered = deliver(output, printed);
   return delivered != exit_done ? delivered : ok ? exit_done : exit_condition;
 }
 
@@ -182,6 +235,11 @@ void add_validate(CLI::App& program, int& exit_code) {
                    "Sum of the groups' absolute errors that is accepted, as a share of the step")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  verb->add_option("--html", options->page, "Also write a page with charts to this file")->type_name("FILE");
+  verb->add_option("--slice", options->slice,
+                   "Run so many blocks of one tensor-parallel rank instead, and carry their time to the whole model")
+      ->type_name("BLOCKS")
+      ->check(CLI::PositiveNumber);
   verb->add_option("--steps", options->steps, "Steps to measure, at least")->check(CLI::PositiveNumber);
   verb->add_option("--seconds", options->seconds, "Seconds to measure, at least")->check(CLI::PositiveNumber);
   verb->callback([options, published, fit, tolerance, &exit_code] {

@@ -1,5 +1,7 @@
 #include "engine/engine.hpp"
 
+#include <fmt/format.h>
+
 #include "engine/cpu/engine.hpp"
 #include "engine/cuda/backend.hpp"
 
@@ -27,6 +29,9 @@ std::vector<GroupMeasurement> group_clocks(const Binding& training, std::vector<
 }
 
 Result<std::unique_ptr<Engine>> make_engine(const Scenario& scenario, const EngineOptions& options) {
+  if (devices(scenario.cluster) > 1)
+    return Error{"/cluster", fmt::format("{}", devices(scenario.cluster)), "devices; a run uses one",
+                 "leave the cluster out, or validate one rank's share with --slice"};
   return options.device.cuda ? cuda::make_cuda_engine(scenario, options) : cpu::make_cpu_engine(scenario, options);
 }
 

@@ -21,7 +21,7 @@ GroupComparison& row(std::vector<GroupComparison>& rows, const Group& group) {
   const std::string name(text(group.name)), phase(report::name_of_phase(group.phase));
   for (GroupComparison& r : rows)
     if (r.name == name && r.phase == phase) return r;
-  return rows.emplace_back(GroupComparison{name, phase, 0, 0, 0, 0});
+  return rows.emplace_back(GroupComparison{name, phase, 0, 0, 0, 0, 0});
 }
 
 class Run {
@@ -37,6 +37,7 @@ class Run {
       GroupComparison& r = row(v.groups, *item.group);
       r.predicted_s += item.seconds * static_cast<double>(item.count);
       r.predicted_flop += item.flop * static_cast<double>(item.count);
+      r.predicted_bytes += (item.read_bytes + item.written_bytes) * static_cast<double>(item.count);
     }
     EngineOptions engine_options;
     engine_options.device = options_.device;

@@ -27,6 +27,7 @@ struct GroupComparison {
   std::string phase;
   double predicted_s = 0, measured_s = 0;        ///< measured: median over the steps
   double predicted_flop = 0, measured_flop = 0;  ///< executed; measured where the arithmetic is called
+  double predicted_bytes = 0;                    ///< read and written by its kernels, each operand once
 };
 
 struct Validation {

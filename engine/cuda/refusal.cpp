@@ -36,8 +36,6 @@ std::optional<Error> refuse(const Scenario& s) {
   if (c.autocast || !c.fuse_softmax || !c.fuse_loss || c.store_dropout_masks || !c.save_norm_statistics)
     return Error{"/software", s.software.id, "was changed into a stack that the CUDA kernels do not implement",
                  "use the preset dtcalc-cuda as it is"};
-  if (devices(s.cluster) > 1)
-    return Error{"/cluster", fmt::format("{}", devices(s.cluster)), "GPUs; a run uses one", "leave the cluster out"};
   if (c.attention == AttentionKernel::flash)
     if (const char* reason = flash_refusal(attention_shape(s)))
       return Error{"/model/head_size", fmt::format("{}", s.model.head_size), reason, "set attention=naive"};
