@@ -154,11 +154,13 @@ class RooflineView : public View {
     }
   }
 
-  /// What a run reached, at the intensities of the same groups: hollow.
+  /// What a run of this model on this device reached, at the intensities of the same groups: hollow.
   void draw_measured() {
-    if (store_.measured() == nullptr) return;
+    const Scenario& now = store_.now().scenario;
+    const Measured* run = store_.measured();
+    if (run == nullptr || run->model != now.model.name || run->hardware != now.hardware.name) return;
     Curve curve{tr("measured"), theme().warning, {}, {}, Qt::NoPen, false, 1, true};
-    for (const MeasuredGroup& g : store_.measured()->groups)
+    for (const MeasuredGroup& g : run->groups)
       for (const report::RooflinePoint& p : points_)
         if (p.name == g.name && p.phase == g.phase && g.measured_s > 0 && g.measured_flop > 0) {
           curve.x.push_back(p.intensity_flop_per_byte);

@@ -139,6 +139,16 @@ TEST_CASE("timeline view: a slice per event of the played step, with the step's 
 
 TEST_CASE("timeline: communication is cut into what runs behind the stage's own passes and what does not") {
   Store store;
+  // Pipeline sends; and gathers and reductions that last longer than a pass.
+  const int scenario = GENERATE(0, 1);
+  if (scenario == 1) {
+    const std::vector<std::string> sharded{"training.parallel.pipeline=1",     "training.parallel.tensor=1",
+                                           "training.parallel.sequence=false", "training.parallel.zero=3",
+                                           "training.global_batch=4096",       "software=\"torchtitan-compiled\""};
+    const auto errors = store.set(sharded);
+    CAPTURE(describe(errors));
+    REQUIRE(errors.empty());
+  }
   const Result<Simulation> played = simulate(store.now().scenario);
   REQUIRE(played);
   const Timeline timeline = timeline_of(*played);

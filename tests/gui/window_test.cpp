@@ -136,7 +136,7 @@ TEST_CASE("every control has an accessible name and is reached by Tab; every sho
       const bool control = qobject_cast<QAbstractButton*>(widget) || qobject_cast<QAbstractSpinBox*>(widget) ||
                            qobject_cast<QComboBox*>(widget) || qobject_cast<QSlider*>(widget) ||
                            qobject_cast<QTableView*>(widget) || qobject_cast<QTabBar*>(widget) ||
-                           qobject_cast<QCustomPlot*>(widget);
+                           qobject_cast<QCustomPlot*>(widget) || qobject_cast<QLineEdit*>(widget);
       const bool inside =
           qobject_cast<QAbstractSpinBox*>(widget->parentWidget()) || qobject_cast<QComboBox*>(widget->parentWidget()) ||
           qobject_cast<QLineEdit*>(widget->parentWidget()) || qobject_cast<QTableView*>(widget->parentWidget()) ||
