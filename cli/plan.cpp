@@ -13,6 +13,7 @@
 #include "cli/common.hpp"
 #include "cli/quantity.hpp"
 #include "cli/verbs.hpp"
+#include "costmodel/evaluate/towers.hpp"
 #include "costmodel/plan/family.hpp"
 #include "costmodel/plan/report.hpp"
 #include "costmodel/scenario/fields.hpp"
@@ -57,6 +58,7 @@ Result<Scenario> load_for(const Options& options, const Kept& keep) {
   }
   Result<Scenario> loaded = load({open.dump(), document->base}, {});
   if (!loaded) return loaded;
+  if (auto error = refuse_towers(*loaded, "plan")) return *error;
   Scenario scenario = std::move(loaded).value();
   std::vector<Error> errors;
   if (given.contains("parallel"))

@@ -9,14 +9,17 @@ void bind(Binding& b, const Model& model) {
   evaluate_extents(*b.structure, b.sizes.symbol, b.values);
   plan_memory(*b.structure, b.sizes, b.values.data(), b.plan);
   b.layers = model.layers;
-  std::int64_t elements = 0, slots = 0;
+  std::int64_t slots = 0;
+  ParameterElements elements;
+  elements.frozen = b.plan.elements.trained;
   for (std::int64_t layer = -1; layer <= model.layers; ++layer) {
     const int kinds = static_cast<int>(b.structure->blocks.size());
     const int index = layer < 0 ? 0 : layer < model.layers ? 1 + kind_of_layer(model, layer) : 1 + kinds;
     b.segment_index.push_back(index);
     b.parameter_start.push_back(elements);
     b.slot_start.push_back(slots);
-    elements += b.plan.segment[index].parameter_stride;
+    elements.trained += b.plan.segment[index].elements.trained;
+    elements.frozen += b.plan.segment[index].elements.frozen;
     slots += b.plan.segment[index].slot_bytes;
   }
 }
@@ -55,11 +58,17 @@ const LoweredSegment& segment_of(const Binding& b, std::int64_t layer) {
   return index == 0 ? b.structure->prologue : index <= kinds ? b.structure->blocks[index - 1] : b.structure->epilogue;
 }
 
+std::int64_t element_of(const Binding& b, std::int64_t layer, std::size_t i) {
+  const std::size_t at = static_cast<std::size_t>(layer + 1);
+  const ParameterElements& start = b.parameter_start[at];
+  const bool trained = segment_of(b, layer).parameters[i].trained;
+  return (trained ? start.trained : start.frozen) + b.plan.segment[b.segment_index[at]].parameter[i];
+}
+
 std::vector<ParameterView> list_parameters(const Binding& b) {
   std::vector<ParameterView> list;
   for (std::int64_t layer = -1; layer <= b.layers; ++layer) {
     const LoweredSegment& s = segment_of(b, layer);
-    const std::size_t at = static_cast<std::size_t>(layer + 1);
     const bool block = layer >= 0 && layer < b.layers;
     for (std::size_t i = 0; i < s.parameters.size(); ++i) {
       const ParameterTensor& p = s.parameters[i];
@@ -71,7 +80,7 @@ std::vector<ParameterView> list_parameters(const Binding& b) {
       view.op = p.name;
       view.suffix = p.suffix;
       view.layer = block ? layer : -1;
-      view.offset = b.parameter_start[at] + b.plan.segment[b.segment_index[at]].parameter[i];
+      view.offset = element_of(b, layer, i);
       view.elements = b.values[p.extent];
       view.columns = b.values[p.columns];
       view.trained = p.trained;

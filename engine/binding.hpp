@@ -18,9 +18,10 @@ struct Binding {
   std::int64_t shift = 0;  ///< added to the offsets of everything that is not persistent
   std::int64_t layers = 0;
   // Per segment of the model: the prologue (layer -1), the layers 0 … L-1, the epilogue (layer L); index layer + 1.
-  std::vector<int> segment_index;             ///< into MemoryPlan::segment
-  std::vector<std::int64_t> parameter_start;  ///< elements from the start of the parameter region
-  std::vector<std::int64_t> slot_start;       ///< bytes from the start of the slots
+  std::vector<int> segment_index;  ///< into MemoryPlan::segment
+  std::vector<ParameterElements>
+      parameter_start;                   ///< trained ones and those frozen, which come behind all trained ones
+  std::vector<std::int64_t> slot_start;  ///< bytes from the start of the slots
 
   std::int64_t symbol(Symbol s) const { return sizes.symbol[static_cast<int>(s)]; }
   std::int64_t rows() const { return symbol(Symbol::batch) * symbol(Symbol::query); }
@@ -50,5 +51,8 @@ struct ParameterView {
 std::vector<ParameterView> list_parameters(const Binding& binding);
 
 const LoweredSegment& segment_of(const Binding& binding, std::int64_t layer);
+
+/// Elements from the start of the parameter region to the i-th parameter of a segment.
+std::int64_t element_of(const Binding& binding, std::int64_t layer, std::size_t i);
 
 }  // namespace dtcalc

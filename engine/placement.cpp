@@ -36,8 +36,8 @@ std::int64_t offset_of(const Binding& b, const LoweredSegment& s, const Program&
       return kNowhere;
     case Region::parameter:
     case Region::gradient: {
-      const std::int64_t element = s.parameters[index].tied ? b.plan.segment[0].parameter[0]  // the prologue's table
-                                                            : b.parameter_start[at_layer] + plan.parameter[index];
+      const std::int64_t element = s.parameters[index].tied ? element_of(b, -1, 0)  // the prologue's table
+                                                            : element_of(b, layer, index);
       return location.region == Region::parameter ? b.plan.parameters + parameter_bytes(b, element)
                                                   : b.plan.gradients + gradient_bytes(b, element);
     }

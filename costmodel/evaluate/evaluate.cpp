@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "costmodel/evaluate/towers.hpp"
 #include "costmodel/evaluate/traffic.hpp"
 
 namespace dtcalc {
@@ -92,7 +93,9 @@ class Combination {
       const StageSeconds device = seconds;
       seconds = with_host(device, host);
       const StageSeconds waiting = seconds;
-      const StateTraffic states = state_traffic(local_parameters(shape), local_trained(shape), sizes_, seconds);
+      const auto gathered =
+          static_cast<double>(weight_bytes(local_parameters(shape), local_packed(shape), sizes_.state.gathered));
+      const StateTraffic states = state_traffic(gathered, local_trained(shape), sizes_, seconds);
       seconds.forward += states.exposed_forward_s;
       seconds.backward_weight += states.exposed_backward_s;
       stage_seconds_[stage] = seconds;
@@ -142,6 +145,14 @@ class Combination {
       n += repeat(shape, i) * (segments_.cost[i].parameters + (layout_.pipeline > 1 ? segments_.cost[i].tied : 0));
     return n;
   }
+  std::int64_t local_packed(const StageShape& shape) const {
+    std::int64_t n = 0;
+    for (int i = 0; i < kinds_ + 2; ++i) n += repeat(shape, i) * segments_.cost[i].packed;
+    return n;
+  }
+  std::int64_t weight_bytes(std::int64_t n, std::int64_t packed, int width) const {
+    return bytes_of(n - packed, width) + packed_bytes(packed, half(Width::packed));
+  }
   std::int64_t local_trained(const StageShape& shape) const {
     std::int64_t n = 0;
     for (int i = 0; i < kinds_ + 2; ++i)
@@ -164,7 +175,9 @@ class Combination {
     Composition c;
     c.peak.stage = stage;
     const std::int64_t n = local_parameters(shape), trained = local_trained(shape);
-    c.parts.parameters = Bytes(bytes_of(shard_of(n, 3), sizes_.state.weight));
+    const std::int64_t packed = local_packed(shape);
+    c.parts.parameters =
+        Bytes(weight_bytes(shard_of(n - packed, 3) + shard_of(packed, 3), shard_of(packed, 3), sizes_.state.weight));
     c.parts.gradients = Bytes(bytes_of(shard_of(trained, 2), sizes_.state.gradient));
     const std::int64_t owned = shard_of(trained, 1);
     c.parts.optimizer =
@@ -321,10 +334,11 @@ class Combination {
     static const Group norm{Name::optimizer_norm, Phase::optimizer, {Name::optimizer_norm}};
     static const Group update{Name::optimizer_update, Phase::optimizer, {Name::optimizer_update}};
     const std::int64_t trained = local_trained(shape);
+    if (trained == 0) return;
     const Bound bound = sizes_.calibrated ? Bound::measured : Bound::memory;
     const auto loop = [&](const Group& group, std::string_view law, std::int64_t elements, double read,
                           double written) {
-      GroupItem item{&group, 0, 1, 1, 0, read, written, loop_seconds(law, elements, read, written), bound};
+      GroupItem item{&group, 0, 1, 1, 0, read, written, loop_seconds(law, elements, read, written), bound, 0};
       add(item, totals_.optimizer);
     };
     if (structure_.choices.clip) loop(norm, "gradient_norm", shard_of(trained, 2), clip_bytes(trained), 0);
@@ -372,6 +386,7 @@ Totals evaluate(const Structure& structure, const Sizes& sizes, Details* details
 }
 
 Totals evaluate(const Scenario& scenario, Work work, Details* details, std::int64_t context) {
+  if (work == Work::training && has_towers(scenario)) return evaluate_towers(scenario, details);
   return evaluate(cached_structure(choices_of(scenario, work)), sizes_of(scenario, work, context), details);
 }
 

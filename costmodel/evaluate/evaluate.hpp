@@ -4,6 +4,7 @@
 // because both come out of the same additions in the same order.
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "costmodel/evaluate/segments.hpp"
@@ -13,6 +14,7 @@ namespace dtcalc {
 /// Where memory peaks: the stage that needs most, and there the program whose scratch is the largest.
 struct PeakInstant {
   std::int64_t stage = 0;
+  int tower = 0;    ///< index into Details::towers, when there are several
   int segment = 0;  ///< index into MemoryPlan::segment
   bool backward = false;
 };
@@ -47,6 +49,7 @@ struct SavedItem {
   int segment;
   std::int64_t layers;
   Bytes bytes_per_layer;
+  int tower = 0;  ///< index into Details::towers
 };
 
 /// What a device holds at the peak of its stage; the parts add up to the stage's total.
@@ -66,8 +69,16 @@ struct StageItem {
   double optimizer_s = 0;
 };
 
+/// One of several models that a training step runs (towers.hpp).
+struct TowerItem {
+  std::string_view name;
+  Totals totals;          ///< of one run
+  std::int64_t runs = 1;  ///< in a step
+};
+
 /// What a recorder collects; empty in the hot path.
 struct Details {
+  std::vector<TowerItem> towers;  ///< empty when the step is one model's
   std::vector<StageItem> stages;
   std::vector<GroupItem> groups;
   std::vector<SavedItem> saved;
@@ -82,7 +93,8 @@ Totals evaluate(const Structure& structure, const Sizes& sizes, Details* details
 Totals combine(const Structure& structure, const Sizes& sizes, const Segments& segments, MemoryPlan& plan,
                Details* details = nullptr);
 
-/// Structure (cached), sizes and evaluation of a scenario's work; `context` for decode as in sizes_of.
+/// Structure (cached), sizes and evaluation of a scenario's work; `context` for decode as in sizes_of. A training step
+/// of several towers is their sum (towers.hpp).
 Totals evaluate(const Scenario& scenario, Work work, Details* details = nullptr, std::int64_t context = 0);
 inline Totals evaluate(const Scenario& scenario, bool training, Details* details = nullptr) {
   return evaluate(scenario, training ? Work::training : Work::evaluation, details);

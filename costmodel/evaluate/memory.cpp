@@ -44,14 +44,19 @@ namespace {
 void plan_segment(const LoweredSegment& s, const Sizes& sizes, const std::int64_t* values, SegmentPlan& plan) {
   // Parameters, gradients and moments share one element numbering, so its unit must align the narrowest of them.
   const std::int64_t unit = std::max<std::int64_t>(1, sizes.alignment / 2);
-  std::int64_t elements = 0;
-  plan.tied_elements = 0;
+  plan.elements = plan.tied = {};
   for (std::size_t i = 0; i < s.parameters.size(); ++i) {
-    plan.parameter[i] = elements;
-    const std::int64_t padded = align_up(values[s.parameters[i].extent] + sizes.guard, unit);
-    (s.parameters[i].tied ? plan.tied_elements : elements) += padded;
+    const ParameterTensor& p = s.parameters[i];
+    const std::int64_t padded = align_up(values[p.extent] + sizes.guard, unit);
+    const auto of = [&](ParameterElements& e) -> std::int64_t& {
+      return p.trained ? e.trained : p.packed ? e.packed : e.frozen;
+    };
+    plan.parameter[i] = of(plan.elements);
+    of(p.tied ? plan.tied : plan.elements) += padded;
   }
-  plan.parameter_stride = elements;
+  plan.input_bytes = 0;
+  for (const InputTensor& in : s.inputs)
+    plan.input_bytes += bytes_of(values[in.extent], sizes.half_bytes[static_cast<int>(in.width)]);
   std::int64_t bytes = 0;
   for (std::size_t i = 0; i < s.saved.size(); ++i) {
     plan.saved[i] = bytes;
@@ -77,20 +82,25 @@ void plan_stage(const Structure& structure, const Sizes& sizes, const StageShape
                 MemoryPlan& plan) {
   const int kinds = static_cast<int>(structure.blocks.size());
   const Layout& l = sizes.layout;
-  std::int64_t elements = 0, slots = 0, scratch = 0, largest_block = 0;
+  ParameterElements elements, largest_block;
+  const auto add = [](ParameterElements& to, std::int64_t n, const ParameterElements& of) {
+    to.trained += n * of.trained, to.frozen += n * of.frozen, to.packed += n * of.packed;
+  };
+  std::int64_t slots = 0, scratch = 0;
   for (int i = 0; i < kinds + 2; ++i) {
     const SegmentPlan& segment = plan.segment[i];
     const bool block = i >= 1 && i <= kinds;
     const std::int64_t repeat = block ? shape.layers[i - 1] : i == 0 ? shape.prologue : shape.epilogue;
     if (repeat == 0) continue;
-    elements += repeat * (segment.parameter_stride + (l.pipeline > 1 ? segment.tied_elements : 0));
+    add(elements, repeat, segment.elements);
+    if (l.pipeline > 1) add(elements, repeat, segment.tied);
     slots += repeat * segment.slot_bytes;
     scratch = std::max({scratch, segment.forward_bytes, segment.backward_bytes});
-    if (block) largest_block = std::max(largest_block, segment.parameter_stride);
+    if (block) largest_block = segment.elements;  // kinds of blocks have the same parameters
   }
   if (l.pipeline > 1)
     slots = slots * live_chunks(l.schedule, l.pipeline, l.chunks, sizes.micro_batches, stage) / l.chunks;
-  plan.parameter_elements = elements;
+  plan.elements = elements;
   plan.scratch_bytes = scratch;
   plan.slot_bytes = slots;
 
@@ -99,20 +109,23 @@ void plan_stage(const Structure& structure, const Sizes& sizes, const StageShape
     start = at;
     at = align_up(at + bytes + (bytes > 0 ? sizes.guard : 0), sizes.alignment);
   };
-  const auto share = [&](int stage_of_zero) {  // elements that this rank keeps
+  const auto share = [&](std::int64_t n, int stage_of_zero) {  // elements that this rank keeps
     const std::int64_t ranks = l.zero >= stage_of_zero ? l.replicas_of_states() : 1;
-    return (elements + ranks - 1) / ranks;
+    return (n + ranks - 1) / ranks;
   };
   const auto symbol = [&](Symbol s) { return sizes.symbol[static_cast<int>(s)]; };
-  const std::int64_t rows = symbol(Symbol::batch) * symbol(Symbol::query);
   const std::int64_t stream = symbol(Symbol::batch) * symbol(Symbol::shard) * symbol(Symbol::hidden);
   const auto width = [&](Width w) { return static_cast<int>(sizes.half_bytes[static_cast<int>(w)]); };
-  region(plan.parameters, bytes_of(share(3), sizes.state.weight));
-  region(plan.gradients, bytes_of(share(2), sizes.state.gradient));
-  region(plan.master, bytes_of(share(1), sizes.state.master));
-  region(plan.moments, sizes.state.moments * bytes_of(share(1), sizes.state.moment));
-  region(plan.tokens, shape.prologue ? bytes_of(rows, width(Width::index)) : 0);
-  region(plan.targets, shape.epilogue ? bytes_of(rows, width(Width::index)) : 0);
+  const auto weights = [&](const ParameterElements& e, int stage_of_zero) {
+    return bytes_of(share(e.trained + e.frozen, stage_of_zero), sizes.state.weight) +
+           packed_bytes(share(e.packed, stage_of_zero), width(Width::packed));
+  };
+  region(plan.parameters, weights(elements, 3));
+  region(plan.gradients, bytes_of(share(elements.trained, 2), sizes.state.gradient));
+  region(plan.master, bytes_of(share(elements.trained, 1), sizes.state.master));
+  region(plan.moments, sizes.state.moments * bytes_of(share(elements.trained, 1), sizes.state.moment));
+  region(plan.tokens, shape.prologue ? plan.segment[0].input_bytes : 0);
+  region(plan.targets, shape.epilogue ? plan.segment[kinds + 1].input_bytes : 0);
   region(plan.slots, slots);
   plan.boundary = at;
   region(plan.boundary_residual, structure.residual_boundary ? bytes_of(stream, width(Width::stream)) : 0);
@@ -120,8 +133,11 @@ void plan_stage(const Structure& structure, const Sizes& sizes, const StageShape
   region(plan.boundary_gradient, structure.gradient_boundary ? bytes_of(stream, width(Width::stream)) : 0);
   // An activation and a gradient on their way between stages; the block at work and the one after it, whole.
   plan.wire_bytes = l.pipeline > 1 ? 2 * bytes_of(stream, width(Width::stream)) : 0;
-  if (l.replicas_of_states() > 1 && l.zero >= 3) plan.wire_bytes += 2 * bytes_of(largest_block, sizes.state.gathered);
-  if (l.replicas_of_states() > 1 && l.zero >= 2) plan.wire_bytes += 2 * bytes_of(largest_block, sizes.state.gradient);
+  if (l.replicas_of_states() > 1 && l.zero >= 3)
+    plan.wire_bytes += 2 * (bytes_of(largest_block.trained + largest_block.frozen, sizes.state.gathered) +
+                            packed_bytes(largest_block.packed, width(Width::packed)));
+  if (l.replicas_of_states() > 1 && l.zero >= 2)
+    plan.wire_bytes += 2 * bytes_of(largest_block.trained, sizes.state.gradient);
   region(plan.wire, plan.wire_bytes);
   region(plan.workspace, sizes.workspace.value());
   plan.scratch = at;

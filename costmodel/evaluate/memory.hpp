@@ -1,9 +1,10 @@
 // Where every byte lies: one function places the engine's arena and gives the ledger its numbers.
 //
 // Arena, from low to high addresses:
-//   parameters | gradients | master weights | moments | tokens | targets | saved slots | boundary buffers | wire |
-//   workspace | scratch
+//   parameters (trained, frozen, packed) | gradients | master weights | moments | tokens | targets | saved slots |
+//   boundary buffers | wire | workspace | scratch
 // Every buffer starts at a multiple of the alignment and is followed by `Sizes::guard` bytes that nobody may write.
+// Trained parameters come first, so that they, their gradients and their moments share one numbering of elements.
 // Persistent regions keep their content between steps. A layer's slot holds what its forward pass saves for its
 // backward pass. Scratch is shared by all programs: its size is that of the largest one.
 #pragma once
@@ -16,20 +17,27 @@
 
 namespace dtcalc {
 
+/// Numbers of parameters by how they are stored.
+struct ParameterElements {
+  std::int64_t trained = 0, frozen = 0, packed = 0;
+};
+
 /// Offsets of one segment kind's tensors; strides for kinds that repeat.
 struct SegmentPlan {
-  std::array<std::int64_t, kMaxBuffers> parameter;  ///< elements, from the segment's first parameter
-  std::int64_t parameter_stride = 0;                ///< elements, rounded so that every width is aligned
-  std::int64_t tied_elements = 0;                   ///< of the copy that a head needs on another stage than its table
-  std::array<std::int64_t, kMaxBuffers> saved;      ///< bytes, from the slot's start
+  /// Elements, from the segment's first parameter of the same sort: trained, frozen, or frozen and packed.
+  std::array<std::int64_t, kMaxBuffers> parameter;
+  ParameterElements elements;                   ///< rounded so that every width is aligned
+  ParameterElements tied;                       ///< of the copy that a head needs on another stage than its table
+  std::array<std::int64_t, kMaxBuffers> saved;  ///< bytes, from the slot's start
   std::int64_t slot_bytes = 0;
+  std::int64_t input_bytes = 0;                             ///< given from outside: token ids, targets, pixels
   std::array<std::int64_t, kMaxBuffers> forward, backward;  ///< bytes, from the scratch region's start
   std::int64_t forward_bytes = 0, backward_bytes = 0;
 };
 
 struct MemoryPlan {
   std::array<SegmentPlan, kMaxSegments> segment;  ///< prologue, block kinds, epilogue (last used index)
-  std::int64_t parameter_elements = 0;            ///< of all segments with padding
+  ParameterElements elements;                     ///< of all segments with padding
   // Start of each region, in bytes.
   std::int64_t parameters = 0, gradients = 0, master = 0, moments = 0, tokens = 0, targets = 0, slots = 0, boundary = 0,
                wire = 0, scratch = 0, workspace = 0;

@@ -17,6 +17,7 @@ void count(const LoweredSegment& s, const Sizes& sizes, const std::int64_t* valu
       continue;
     }
     cost.parameters += local;
+    if (p.packed) cost.packed += local;
     cost.whole_parameters += n;
     if (p.trained) cost.trained += local, cost.whole_trained += n;
     if (p.embedding) cost.whole_embedding += n;
@@ -48,12 +49,13 @@ class ProgramCost {
       for (; k < program_.kernels.size() && program_.kernels[k].group == g; ++k)
         add(program_.kernels[k], backward, item, longest, cost);
     }
-    const double ring = traffic_.exposed_ring(), tensor = traffic_.exposed_tensor();
+    const double ring = traffic_.exposed_ring(), tensor = traffic_.exposed_tensor(), data = traffic_.exposed_data();
     spread_ring(ring, &all.groups[first], all.group_count - first);
-    (backward_program ? cost.seconds.backward_input : cost.seconds.forward) += tensor + ring;
+    (backward_program ? cost.seconds.backward_input : cost.seconds.forward) += tensor + ring + data;
     for (int a = 0; a < kAxes; ++a) cost.traffic[a].sent_bytes += traffic_.sent_bytes(static_cast<Axis>(a));
     cost.traffic[static_cast<int>(Axis::tensor)].exposed += Seconds(tensor);
     cost.traffic[static_cast<int>(Axis::context)].exposed += Seconds(ring);
+    cost.traffic[static_cast<int>(Axis::data)].exposed += Seconds(data);
   }
 
  private:

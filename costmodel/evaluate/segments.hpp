@@ -8,7 +8,7 @@
 
 namespace dtcalc {
 
-inline constexpr int kMaxGroups = 256;
+inline constexpr int kMaxGroups = 640;
 
 /// What one device sends over one axis of the layout, and how long nothing else happens meanwhile.
 struct AxisTraffic {
@@ -16,19 +16,22 @@ struct AxisTraffic {
   Seconds exposed{0};
 };
 
-/// One group of kernels in one segment, for all its repetitions in a step.
+/// One group of kernels in one segment, for all its repetitions in a step. Without default values, so that an evaluation
+/// does not fill all of Segments::groups: make one with {}.
 struct GroupItem {
-  const Group* group = nullptr;
-  int segment = 0;                                     ///< index into MemoryPlan::segment
-  std::int64_t count = 0;                              ///< repetitions in a step
-  int kernels = 0;                                     ///< per repetition
-  double flop = 0, read_bytes = 0, written_bytes = 0;  ///< per repetition
-  double seconds = 0;            ///< per repetition, with launches; of a collective what is exposed
-  Bound bound = Bound::compute;  ///< of its longest kernel
+  const Group* group;
+  int segment;                             ///< index into MemoryPlan::segment
+  std::int64_t count;                      ///< repetitions in a step
+  int kernels;                             ///< per repetition
+  double flop, read_bytes, written_bytes;  ///< per repetition
+  double seconds;                          ///< per repetition, with launches; of a collective what is exposed
+  Bound bound;                             ///< of its longest kernel
+  int tower;                               ///< index into Details::towers
 };
 
 struct SegmentCost {
   std::int64_t parameters = 0, trained = 0;  ///< on this rank; of a tied head none
+  std::int64_t packed = 0;                   ///< those of the parameters that are stored in 8 or 4 bits
   std::int64_t tied = 0, tied_trained = 0;   ///< the copy that a head needs on another stage than its table
   std::int64_t whole_parameters = 0, whole_trained = 0, whole_embedding = 0;  ///< of the model
   StageSeconds launches;                                                      ///< of kernels by the host

@@ -136,12 +136,19 @@ Sizes sizes_of(const Scenario& scenario, Work work, std::int64_t context) {
   set(Symbol::mlp, m.mlp_size);
   set(Symbol::vocabulary, m.vocabulary_size);
   set(Symbol::positions, position_rows(m));
+  set(Symbol::patches, patches(m));
+  set(Symbol::patch, m.image_channels * m.patch_size * m.patch_size);
+  set(Symbol::outputs, m.outputs);
+  set(Symbol::candidates, training ? t.micro_batch * data_parallel(scenario) : 0);
+  set(Symbol::rank, t.adapter.rank);
   const Software& w = scenario.software;
   const auto tiles = [&](std::int64_t window) {
-    return flash_pairs(sequence, keys, w.flash_query_tile, w.flash_key_tile, w.flash_skips_masked_tiles, window);
+    return flash_pairs(sequence, keys, w.flash_query_tile, w.flash_key_tile, w.flash_skips_masked_tiles && m.causal,
+                       window);
   };
-  set(Symbol::model_pairs_global, model_pairs(sequence, keys, 0, t.causal_flop));
-  set(Symbol::model_pairs_local, model_pairs(sequence, keys, m.sliding_window, t.causal_flop));
+  const CausalFlop convention = m.causal ? t.causal_flop : CausalFlop::full;
+  set(Symbol::model_pairs_global, model_pairs(sequence, keys, 0, convention));
+  set(Symbol::model_pairs_local, model_pairs(sequence, keys, m.sliding_window, convention));
   set(Symbol::flash_pairs_global, tiles(0));
   set(Symbol::flash_pairs_local, m.sliding_window > 0 ? tiles(m.sliding_window) : 0);
 
@@ -171,6 +178,7 @@ Sizes sizes_of(const Scenario& scenario, Work work, std::int64_t context) {
   width(Width::statistic, wide);
   width(Width::mask, 2);
   width(Width::index, k4);
+  width(Width::packed, static_cast<std::int8_t>(half_bytes(t.frozen_weights)));
   width(Width::cache, static_cast<std::int8_t>(half_bytes(scenario.inference.cache)));
 
   const Device& d = scenario.hardware;

@@ -13,7 +13,7 @@
 namespace dtcalc {
 
 /// Most extents, segments, buffers that a structure may have; evaluation works on the stack.
-inline constexpr int kMaxExtents = 192, kMaxSegments = kMaxBlockKinds + 2, kMaxBuffers = 96;
+inline constexpr int kMaxExtents = 192, kMaxSegments = kMaxBlockKinds + 2, kMaxBuffers = 160;
 
 /// Bytes of training state per parameter, times two (E60): what a precision set keeps.
 struct StateWidths {
@@ -69,6 +69,13 @@ std::int64_t ring_pairs(std::int64_t sequence, std::int64_t ranks, ContextShardi
 /// values[e] = number of elements (or FLOPs) of extent e, on one rank or, with `whole_symbol`, of everything.
 void evaluate_extents(const Structure& structure, const std::array<std::int64_t, kSymbols>& symbol,
                       std::array<std::int64_t, kMaxExtents>& values);
+
+/// Bytes of `elements` of a packed matrix. 4-bit formats scale blocks of 64 elements by one byte, and 256 of these by 4
+/// bytes (NF4 with double quantization: Dettmers et al. 2023, QLoRA, Sec. 3); 8-bit ones scale rows, which is nothing.
+inline std::int64_t packed_bytes(std::int64_t elements, int half_bytes) {
+  const std::int64_t plain = (elements * half_bytes + 1) / 2;
+  return half_bytes > 1 ? plain : plain + (elements + 63) / 64 + 4 * ((elements + 16383) / 16384);
+}
 
 /// Bytes of `elements` of a width class.
 inline std::int64_t bytes_of(std::int64_t elements, int half_bytes) { return (elements * half_bytes + 1) / 2; }

@@ -10,10 +10,12 @@ double ProgramTraffic::add(const Kernel& kernel, const Program& program, const S
     const Traffic& t = program.traffic[kernel.traffic_begin + operand];
     return static_cast<double>(bytes_of(values[t.extent], sizes.half_bytes[static_cast<int>(t.width)]));
   };
-  const auto tensor = [&](Collective collective, std::size_t whole) {
-    const CollectiveCost cost = collective_cost(collective, bytes(whole), layout_.tensor_group, layout_.fabric);
-    sent_bytes_[static_cast<int>(Axis::tensor)] += cost.sent_bytes;
-    tensor_s_ += cost.seconds;
+  const auto at_once = [&](Collective collective, std::size_t whole) {
+    const bool data = kernel.axis == Axis::data;
+    const CollectiveCost cost =
+        collective_cost(collective, bytes(whole), data ? layout_.data_group : layout_.tensor_group, layout_.fabric);
+    sent_bytes_[static_cast<int>(kernel.axis)] += cost.sent_bytes;
+    (data ? data_s_ : tensor_s_) += cost.seconds;
     return cost.seconds;
   };
   const auto travel = [&](std::size_t operand, std::int64_t hops) {
@@ -25,11 +27,11 @@ double ProgramTraffic::add(const Kernel& kernel, const Program& program, const S
   };
   switch (kernel.contract) {
     case Contract::all_reduce:
-      return tensor(Collective::all_reduce, 0);
+      return at_once(Collective::all_reduce, 0);
     case Contract::all_gather:
-      return tensor(Collective::all_gather, 1);
+      return at_once(Collective::all_gather, 1);
     case Contract::reduce_scatter:
-      return tensor(Collective::reduce_scatter, 0);
+      return at_once(Collective::reduce_scatter, 0);
     case Contract::ring:
       return travel(0, layout_.context - 1);
     case Contract::ring_backward:  // the gradient must come home
@@ -44,20 +46,23 @@ double ProgramTraffic::exposed_ring() const {
   return std::max(0.0, ring_s_ - attention_s_ * (ranks - 1) / ranks);
 }
 
-StateTraffic state_traffic(std::int64_t parameters, std::int64_t trained, const Sizes& sizes,
+StateTraffic state_traffic(double gathered_bytes, std::int64_t trained, const Sizes& sizes,
                            const StageSeconds& seconds) {
   const Layout& l = sizes.layout;
   StateTraffic t;
-  if (l.replicas_of_states() == 1) return t;
-  const auto cost = [&](Collective collective, std::int64_t elements, int half_bytes) {
-    return collective_cost(collective, static_cast<double>(bytes_of(elements, half_bytes)), l.data_group, l.fabric);
-  };
+  if (l.replicas_of_states() == 1 || (trained == 0 && l.zero < 3)) return t;
   const auto micro_batches = static_cast<double>(sizes.micro_batches);
   const auto layers = static_cast<double>(std::max<std::int64_t>(1, l.layers / l.pipeline));
   const CollectiveCost reduce =
-      cost(l.zero == 0 ? Collective::all_reduce : Collective::reduce_scatter, trained, sizes.state.gradient);
+      trained == 0
+          ? CollectiveCost{}
+          : collective_cost(l.zero == 0 ? Collective::all_reduce : Collective::reduce_scatter,
+                            static_cast<double>(bytes_of(trained, sizes.state.gradient)), l.data_group, l.fabric);
+  const auto trained_bytes = static_cast<double>(bytes_of(trained, sizes.state.gathered));
   const CollectiveCost gather =
-      l.zero == 0 ? CollectiveCost{} : cost(Collective::all_gather, parameters, sizes.state.gathered);
+      l.zero == 0 ? CollectiveCost{}
+                  : collective_cost(Collective::all_gather, l.zero == 3 ? gathered_bytes : trained_bytes, l.data_group,
+                                    l.fabric);
   // Of `total`, what does not hide behind `work`: at least one layer's share, which has nothing to hide behind.
   const auto exposed = [&](double total, double work, bool overlaps) {
     return overlaps ? std::max(total / layers, total - work) : total;

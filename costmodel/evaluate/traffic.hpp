@@ -19,13 +19,14 @@ class ProgramTraffic {
 
   double sent_bytes(Axis axis) const { return sent_bytes_[static_cast<int>(axis)]; }
   double exposed_tensor() const { return tensor_s_; }
+  double exposed_data() const { return data_s_; }
   /// What is left of the ring's transfers when each hides behind one iteration of attention.
   double exposed_ring() const;
 
  private:
   const Layout& layout_;
   std::array<double, kAxes> sent_bytes_{};
-  double tensor_s_ = 0, ring_s_ = 0, attention_s_ = 0;
+  double tensor_s_ = 0, data_s_ = 0, ring_s_ = 0, attention_s_ = 0;
 };
 
 /// What the ranks that hold the same parameters exchange in one step, for one stage.
@@ -36,12 +37,13 @@ struct StateTraffic {
   double exposed_at_end_s = 0;    ///< after the last backward pass
 };
 
-/// ZeRO 0 all-reduces the gradients; 1 and 2 reduce-scatter them and gather the updated weights; 3 gathers the weights
-/// before either pass of every micro-batch and reduce-scatters every micro-batch's gradients. Stacks that overlap hide
-/// the reduction behind the last micro-batch's backward pass and the gathering behind the passes that use it, but for
-/// the first or last layer's share. `parameters` and `trained` are the stage's, on this rank; `seconds` per
-/// micro-batch.
-StateTraffic state_traffic(std::int64_t parameters, std::int64_t trained, const Sizes& sizes,
+/// ZeRO 0 all-reduces the gradients; 1 and 2 reduce-scatter them and gather the weights that were updated; 3 gathers
+/// the weights before either pass of every micro-batch and reduce-scatters every micro-batch's gradients. Stacks that
+/// overlap hide the reduction behind the last micro-batch's backward pass and the gathering behind the passes that use
+/// it, but for the first or last layer's share. `gathered_bytes` (of its weights as they
+/// travel) and `trained` are the stage's, on this rank;
+/// `seconds` per micro-batch.
+StateTraffic state_traffic(double gathered_bytes, std::int64_t trained, const Sizes& sizes,
                            const StageSeconds& seconds);
 
 }  // namespace dtcalc

@@ -34,7 +34,7 @@ Graph build_graph(const Choices& choices) {
   bool before_later = before_blocks;
   for (const Segment& block : graph.blocks) before_later = before_later || any_trained(block);
   differentiate(graph.prologue, false);
-  for (Segment& block : graph.blocks) differentiate(block, block.first ? before_blocks : before_later);
+  for (Segment& block : graph.blocks) differentiate(block, block.first && !choices.cut ? before_blocks : before_later);
   differentiate(graph.epilogue, before_later);
   return graph;
 }

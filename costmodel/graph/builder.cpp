@@ -22,12 +22,12 @@ TensorId Builder::parameter(Name name, const Extent& elements, const char* suffi
   const TensorId id = tensor(name, Width::weight, elements, suffix);
   s_.tensors[id].columns = columns;
   s_.tensors[id].role = Role::parameter;
-  s_.tensors[id].trained = c_.training && !((c_.frozen >> static_cast<int>(owner)) & 1);
+  s_.tensors[id].trained = !((c_.frozen >> static_cast<int>(owner)) & 1);
   return id;
 }
 
-TensorId Builder::input(Name name, const char* suffix) {
-  const TensorId id = tensor(name, Width::index, kRows, suffix);
+TensorId Builder::input(Name name, Width width, const Extent& elements, const char* suffix) {
+  const TensorId id = tensor(name, width, elements, suffix);
   s_.tensors[id].input = true;
   return id;
 }
@@ -105,16 +105,60 @@ TensorId Builder::in_place(OperatorKind kind, Name name, TensorId x, bool needed
 
 TensorId Builder::linear(Name name, Name bias_name, TensorId x, const Extent& n, const Extent& k, bool has_bias,
                          ParameterClass owner) {
-  TensorId y = product(name, x, parameter(name, n * k, "weight", owner, k), n, k);
+  TensorId y = product(name, x, matrix(name, n, k, owner), n, k);
   if (has_bias) y = bias(bias_name, y, parameter(name, n, "bias", owner));
-  return y;
+  return adapted(y, x, n, k, owner);
 }
 
 TensorId Builder::row_linear(Name name, Name bias_name, Name reduce_name, TensorId x, const Extent& k, bool has_bias,
                              ParameterClass owner) {
   const Extent n{S::hidden};
-  TensorId y = leave(reduce_name, product(name, x, parameter(name, n * k, "weight", owner, k), n, k));
+  TensorId y = product(name, x, matrix(name, n, k, owner), n, k);
+  if (c_.tensor) y = leave(reduce_name, adapted(y, x, n, k, owner));  // one sum over ranks for both
   if (has_bias) y = bias(bias_name, y, parameter(name, n, "bias", owner));
+  return c_.tensor ? y : adapted(y, x, n, k, owner);
+}
+
+TensorId Builder::matrix(Name name, const Extent& n, const Extent& k, ParameterClass owner) {
+  const TensorId weight = parameter(name, n * k, "weight", owner, k);
+  if (!c_.packed || s_.tensors[weight].trained) return weight;
+  s_.tensors[weight].width = Width::packed;
+  const TensorId y = tensor(name, Width::activation, n * k, "unpacked");
+  append(OperatorKind::unpack, name, {weight}, {y});
+  return y;
+}
+
+namespace {
+
+Name adapter_name(ParameterClass owner) {
+  switch (owner) {
+    case ParameterClass::query:
+      return Name::attention_query_adapter;
+    case ParameterClass::key:
+      return Name::attention_key_adapter;
+    case ParameterClass::value:
+      return Name::attention_value_adapter;
+    case ParameterClass::output:
+      return Name::attention_output_adapter;
+    case ParameterClass::gate:
+      return Name::mlp_gate_adapter;
+    case ParameterClass::up:
+      return Name::mlp_up_adapter;
+    default:
+      return Name::mlp_down_adapter;
+  }
+}
+
+}  // namespace
+
+TensorId Builder::adapted(TensorId base, TensorId x, const Extent& n, const Extent& k, ParameterClass owner) {
+  if (!((c_.adapted >> static_cast<int>(owner)) & 1)) return base;
+  const Name name = adapter_name(owner);
+  const Extent r{S::rank};
+  const TensorId low = product(name, x, parameter(name, r * k, "a", ParameterClass::adapter, k), r, k);
+  const TensorId high = product(name, low, parameter(name, n * r, "b", ParameterClass::adapter, r), n, r);
+  const TensorId y = tensor(name, Width::activation, product_rows_ * n);
+  append(OperatorKind::add, name, {base, high}, {y});
   return y;
 }
 

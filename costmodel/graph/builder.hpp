@@ -25,7 +25,8 @@ class Builder {
   TensorId tensor(Name name, Width width, const Extent& elements, const char* suffix = "");
   TensorId parameter(Name name, const Extent& elements, const char* suffix, ParameterClass owner,
                      const Extent& columns = {});
-  TensorId input(Name name, const char* suffix);
+  /// Token ids, targets, pixels: given from outside.
+  TensorId input(Name name, Width width, const Extent& elements, const char* suffix);
   Operator& append(OperatorKind kind, Name name, std::initializer_list<TensorId> inputs,
                    std::initializer_list<TensorId> outputs);
   /// Under autocast a product reads 2-byte copies of fp32 tensors (E60, E83); otherwise `x` itself.
@@ -48,6 +49,11 @@ class Builder {
   /// The same with the rows of W^T sharded: ranks hold partial sums, b is added to their sum.
   TensorId row_linear(Name name, Name bias_name, Name reduce_name, TensorId x, const Extent& k, bool has_bias,
                       ParameterClass owner);
+  /// The weight (n, k) of a block's product; one that is frozen and packed is unpacked first.
+  TensorId matrix(Name name, const Extent& n, const Extent& k, ParameterClass owner);
+  /// base + B A x where the matrix has an adapter, else `base`. Over tensor-parallel ranks A is cut as the columns of W
+  /// are, B as its rows; the other one is whole on every rank.
+  TensorId adapted(TensorId base, TensorId x, const Extent& n, const Extent& k, ParameterClass owner);
   TensorId dropout(Name name, TensorId x, std::uint8_t site);
   /// (1.1) over the hidden dimension (E01), or RMSNorm.
   TensorId norm(Name name, TensorId x, bool affine);
@@ -60,6 +66,14 @@ class Builder {
   TensorId attention(TensorId x);
   /// (1.9), or with a gate (2.2).
   TensorId mlp(TensorId x);
+  TensorId embedded_tokens();
+  TensorId embedded_image();
+  /// One position of every sequence: the last one, or the class token.
+  TensorId pooled(TensorId x);
+  TensorId head(TensorId x);
+  /// Vectors of unit length against those of all data ranks (9.1).
+  TensorId compared(TensorId vectors);
+  void cross_entropy(TensorId logits, bool sharded);
 
   const Choices& c_;
   Segment& s_;

@@ -1,6 +1,22 @@
 #include "costmodel/graph/graph.hpp"
 
 namespace dtcalc {
+namespace {
+
+constexpr unsigned bit(ParameterClass group) { return 1u << static_cast<int>(group); }
+
+}  // namespace
+
+ParameterClass parameter_class(std::string_view group) {
+  static constexpr std::string_view kNames[] = {"embedding", "position", "norm", "query", "key", "value",
+                                                "output",    "gate",     "up",   "down",  "head"};
+  int i = 0;
+  for (const std::string_view name : kNames) {
+    if (name == group) return static_cast<ParameterClass>(i);
+    ++i;
+  }
+  return ParameterClass::count;
+}
 
 Choices choices_of(const Scenario& scenario, Work work) {
   const bool training = work == Work::training;
@@ -14,6 +30,11 @@ Choices choices_of(const Scenario& scenario, Work work) {
   c.norm_placement = m.norm_placement;
   c.activation = m.activation;
   c.qk_norm = m.qk_norm;
+  c.input = m.input;
+  c.head = m.head;
+  c.patch_bias = m.patch_bias;
+  c.class_token = m.class_token;
+  c.embedding_norm = m.embedding_norm;
   c.attention = scenario.attention == AttentionKernel::automatic ? w.attention : scenario.attention;
   c.recompute = training ? t.recompute : Recompute::none;
   c.optimizer = t.optimizer;
@@ -44,11 +65,20 @@ Choices choices_of(const Scenario& scenario, Work work) {
   c.training = training;
   c.clip = t.gradient_clip > 0;
   c.autocast = training && (t.precision == Precision::bf16_autocast || t.precision == Precision::fp16_autocast);
-  static constexpr const char* kFreezable[] = {"embedding", "position", "norm", "query", "key", "value",
-                                               "output",    "gate",     "up",   "down",  "head"};
-  for (const std::string& name : t.frozen)
-    for (int i = 0; i < static_cast<int>(ParameterClass::count); ++i)
-      if (name == kFreezable[i]) c.frozen = static_cast<std::uint16_t>(c.frozen | (1u << i));
+  for (const std::string& group : t.frozen)
+    c.frozen = static_cast<std::uint16_t>(c.frozen | bit(parameter_class(group)));
+  if (t.adapter.rank > 0) {
+    constexpr unsigned all = (1u << static_cast<int>(ParameterClass::adapter)) - 1;
+    const bool new_head = m.head != Head::language && m.head != Head::contrast;
+    c.frozen = static_cast<std::uint16_t>(new_head ? all & ~bit(ParameterClass::head) : all);
+    for (const std::string& target : t.adapter.targets)
+      if (training) c.adapted = static_cast<std::uint16_t>(c.adapted | bit(parameter_class(target)));
+  }
+  c.packed = training && half_bytes(t.frozen_weights) <= half_bytes(Dtype::fp8);
+  const unsigned before = bit(ParameterClass::embedding) |
+                          (m.position == Position::learned ? bit(ParameterClass::position) : 0) |
+                          (m.embedding_norm ? bit(ParameterClass::norm) : 0);
+  c.cut = training && t.parallel.pipeline > 1 && (c.frozen & before) == before;
   c.one_layer = m.layers == 1;
   c.windowed = m.sliding_window > 0;
   c.mixed_windows = block_kinds(m) == 3;

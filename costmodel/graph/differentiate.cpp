@@ -14,6 +14,9 @@
 //   activation input {dy, x or none, y or none} -> dx                 (ReLU, tanh and sigmoid need only the output,
 //   E26) multiply   input {dy, a, b} -> da, db loss       input {logits, targets, max, sum} -> dlogits token_embedding
 //   / position_embedding   weight {dy, tokens} -> dtable
+//   select     input {dy} -> dx                                       (zero but for one position)
+//   class_token input {dy} -> dx, dtoken
+//   exchange   input {dy} -> dx                                       (summed over data ranks, cut to this one's rows)
 //   enter      input {dy} -> dx   (the sum over ranks)       leave      input {dy} -> dx  (the same dy, or its
 //   gathering) ring       input {dy, x} -> dx   (x travels again, dx beside it)
 #include <cassert>
@@ -120,11 +123,26 @@ class Differentiator {
     gradient_[to] = dy;
   }
 
+  /// A packed weight is not kept unpacked between the passes: the backward pass unpacks it for itself.
+  TensorId unpacked_again(TensorId weight) {
+    for (const Operator& op : s_.forward) {
+      if (op.kind != OperatorKind::unpack || op.outputs[0] != weight) continue;
+      s_.tensors.push_back(Tensor(s_.tensors[weight]));
+      Operator again = op;
+      again.pass = Pass::input_gradient;
+      again.outputs[0] = static_cast<TensorId>(s_.tensors.size() - 1);
+      s_.backward.push_back(again);
+      return again.outputs[0];
+    }
+    return weight;
+  }
+
   void product_gradients(const Operator& op, TensorId dy, TensorId a, TensorId b) {
     if (Operator* g = emit(op, Pass::weight_gradient, {dy, a}, {b})) {
       // dW (n x k) = dy (m x n)^T x (m x k)
       g->m = op.n, g->n = op.k, g->k = op.m, g->batch = op.batch, g->flop = op.flop;
     }
+    if (a != kNone && needs_[a]) b = unpacked_again(b);
     if (Operator* g = emit(op, Pass::input_gradient, {dy, b}, {a})) {
       // dx (m x k) = dy (m x n) W (n x k)
       g->m = op.m, g->n = op.k, g->k = op.n, g->batch = op.batch, g->flop = op.flop;
@@ -202,12 +220,19 @@ class Differentiator {
       case OperatorKind::position_embedding:
         emit(op, Pass::weight_gradient, {dy}, {in[1]});
         return pass_through(in[0], dy);
+      case OperatorKind::select:
+      case OperatorKind::exchange:
+        emit(op, Pass::input_gradient, {dy}, {in[0]});
+        return;
+      case OperatorKind::class_token:
+        emit(op, Pass::input_gradient, {dy}, {in[0], in[1]});
+        return;
       case OperatorKind::loss_max:
       case OperatorKind::loss_sum:
       case OperatorKind::loss_target:
       case OperatorKind::reduce:
       case OperatorKind::cache:
-      case OperatorKind::select:
+      case OperatorKind::unpack:
       case OperatorKind::count:
         return;
     }

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "costmodel/graph/name.hpp"
@@ -32,6 +33,7 @@ enum class Width : std::uint8_t {
   mask,       ///< dropout masks: 1 byte
   index,      ///< token ids: 4 bytes
   cache,      ///< keys and values of earlier positions
+  packed,     ///< frozen matrices in 8 or 4 bits
   count
 };
 inline constexpr int kWidths = static_cast<int>(Width::count);
@@ -51,6 +53,7 @@ enum class ParameterClass : std::uint8_t {
   up,
   down,
   head,
+  adapter,
   count
 };
 
@@ -95,12 +98,15 @@ enum class OperatorKind : std::uint8_t {
   loss_sum,
   loss_target,
   // Where placements of producer and consumer disagree (7.2-7.4). `Choices::sequence` decides which collective it is.
-  enter,   ///< into the tensor-parallel region: all-gather of sequence shards, or nothing; the gradient is reduced
-  leave,   ///< out of it: reduce-scatter to sequence shards, or all-reduce; the gradient is gathered, or nothing
-  reduce,  ///< all-reduce of the loss's statistics over vocabulary shards (E33)
-  ring,    ///< keys or values travel around the context ring (7.4)
-  cache,   ///< new keys or values join those of earlier positions (12.1)
-  select,  ///< the last position of every sequence
+  enter,        ///< into the tensor-parallel region: all-gather of sequence shards, or nothing; the gradient is reduced
+  leave,        ///< out of it: reduce-scatter to sequence shards, or all-reduce; the gradient is gathered, or nothing
+  reduce,       ///< all-reduce of the loss's statistics over vocabulary shards (E33)
+  ring,         ///< keys or values travel around the context ring (7.4)
+  cache,        ///< new keys or values join those of earlier positions (12.1)
+  select,       ///< one position of every sequence
+  class_token,  ///< a learned position before the patches
+  unpack,       ///< a frozen matrix from 8 or 4 bits; done again where the backward pass needs it
+  exchange,     ///< the vectors of all data ranks; their gradients are reduced to where they belong
   count
 };
 
@@ -149,19 +155,26 @@ struct Choices {
   NormPlacement norm_placement;
   Activation activation;
   QkNorm qk_norm;
+  ModelInput input;
+  Head head;
   AttentionKernel attention;  ///< naive or flash
   Recompute recompute;
   Optimizer optimizer;
   bool norm_affine, final_norm_affine, norm_bias, parallel_norms, final_norm;
   bool query_bias, key_bias, value_bias, output_bias, mlp_bias, head_bias;
   bool tied, gated, attention_softcap, final_softcap;
+  bool patch_bias, class_token, embedding_norm;
   bool residual_dropout, attention_dropout, embedding_dropout;
   bool training, clip, autocast;
   bool serving;  ///< prefill or decode: a cache is filled, the head sees the last position, there is no loss
   bool decode;   ///< attention over what the cache holds
   bool tensor, sequence, save_full_inputs, context;  ///< layout: which collectives there are
   std::uint16_t frozen;                              ///< bit per ParameterClass
-  bool one_layer, windowed, mixed_windows;           ///< which block kinds exist
+  std::uint16_t adapted;                             ///< bit per ParameterClass: matrices with a low-rank adapter
+  bool packed;                                       ///< frozen matrices of blocks are stored in 8 or 4 bits
+  bool cut;  ///< chunks of layers begin inside the model although nothing before the blocks is trained: the block kind
+             ///< that begins a chunk hands gradients on
+  bool one_layer, windowed, mixed_windows;  ///< which block kinds exist
   bool first_is_local;
   // Facts of the software stack.
   bool fuse_embedding, fuse_bias, fuse_residual_norm, fuse_softmax, fuse_gated_activation, fuse_loss,
@@ -177,6 +190,8 @@ constexpr bool is_serving(Work work) { return work == Work::prefill || work == W
 
 /// Reads the discrete choices off a checked scenario.
 Choices choices_of(const Scenario& scenario, Work work);
+/// The class of a parameter group as scenarios call it (`query`, `norm`); `count` for other words.
+ParameterClass parameter_class(std::string_view group);
 inline Choices choices_of(const Scenario& scenario, bool training) {
   return choices_of(scenario, training ? Work::training : Work::evaluation);
 }

@@ -63,7 +63,20 @@ std::string_view text(Name name) {
       "head.gather",
       "loss.reduce",
       "block.attention.cache",
-      "head.select"};
+      "head.select",
+      "embedding.patch",
+      "embedding.patch.bias",
+      "embedding.class",
+      "embedding.norm",
+      "head.normalize",
+      "head.exchange",
+      "block.attention.query.adapter",
+      "block.attention.key.adapter",
+      "block.attention.value.adapter",
+      "block.attention.output.adapter",
+      "block.mlp.gate.adapter",
+      "block.mlp.up.adapter",
+      "block.mlp.down.adapter"};
   return kText[static_cast<std::size_t>(name)];
 }
 

@@ -66,6 +66,19 @@ enum class Name : std::uint8_t {
   loss_reduce,
   attention_cache,
   head_select,
+  embedding_patch,
+  embedding_patch_bias,
+  embedding_class,
+  embedding_norm,
+  head_normalize,
+  head_exchange,
+  attention_query_adapter,
+  attention_key_adapter,
+  attention_value_adapter,
+  attention_output_adapter,
+  mlp_gate_adapter,
+  mlp_up_adapter,
+  mlp_down_adapter,
   count
 };
 

@@ -28,6 +28,11 @@ enum class Symbol : std::uint8_t {
   model_pairs_local,   ///< the same under the sliding window
   flash_pairs_global,  ///< pairs that a blocked kernel computes: whole tiles that are not fully masked
   flash_pairs_local,
+  patches,             ///< of an image
+  patch,               ///< numbers of a patch: channels * side^2
+  outputs,             ///< classes, or width of the vectors that towers compare
+  candidates,          ///< sequences of all data ranks, with which each is compared
+  rank,                ///< of low-rank adapters
   all_parameters,      ///< of the whole model
   trained_parameters,  ///< those that get gradients
   count

@@ -54,10 +54,14 @@ enum class Contract : std::uint8_t {
   loss_backward,
   embedding_backward,
   position_backward,
-  gradient_norm,   ///< global norm of the gradients
-  optimizer,       ///< one step over the parameter inventory
-  cache_append,    ///< new keys or values are written behind the cached ones
-  select,          ///< the last position of every sequence
+  gradient_norm,  ///< global norm of the gradients
+  optimizer,      ///< one step over the parameter inventory
+  cache_append,   ///< new keys or values are written behind the cached ones
+  select,         ///< one position of every sequence
+  select_backward,
+  class_token,  ///< y = the learned position, then x
+  class_token_backward,
+  unpack,          ///< a matrix from 8 or 4 bits
   all_reduce,      ///< in place, over the ranks of the kernel's axis
   all_gather,      ///< shards to the whole
   reduce_scatter,  ///< partial sums to shards of their sum

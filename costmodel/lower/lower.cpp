@@ -149,10 +149,11 @@ class Storage {
       const Tensor& tensor = s_.tensors[t];
       if (tensor.role != Role::parameter) continue;
       const bool embedding = tensor.name == Name::embedding_token || tensor.name == Name::embedding_position ||
-                             tensor.name == Name::head_product;
+                             tensor.name == Name::head_product || tensor.name == Name::embedding_patch ||
+                             tensor.name == Name::embedding_class;
       out_.parameters.push_back({static_cast<TensorId>(t), extents_.id(tensor.elements),
                                  tensor.columns.length > 0 ? extents_.id(tensor.columns) : ExtentId{0}, tensor.name,
-                                 tensor.suffix, tensor.trained, tensor.tied, embedding});
+                                 tensor.suffix, tensor.trained, tensor.width == Width::packed, tensor.tied, embedding});
     }
   }
 
@@ -239,7 +240,7 @@ class Storage {
     };
     if (tensor.role == Role::parameter) return {Region::parameter, parameter_index(t)};
     if (tensor.role == Role::parameter_gradient) return {Region::gradient, parameter_index(tensor.gradient_of)};
-    if (tensor.input) return {Region::input, static_cast<std::int16_t>(tensor.name == Name::embedding_token ? 0 : 1)};
+    if (tensor.input) return {Region::input, static_cast<std::int16_t>(tensor.name == Name::loss_target)};
     const std::vector<TensorId>& root = roots(program);
     const auto same = [&](TensorId other) { return other != kNone && root[other] == root[t]; };
     if (const TensorId kept = saved_in(program, t); kept != kNone) return {Region::saved, saved_index(kept)};
@@ -283,6 +284,8 @@ class Storage {
     for (std::size_t t = 0; t < saved_.size(); ++t)
       if (saved_[t])
         out_.saved.push_back({static_cast<TensorId>(t), extents_.id(s_.tensors[t].elements), s_.tensors[t].width});
+    for (const Tensor& t : s_.tensors)
+      if (t.input) out_.inputs.push_back({extents_.id(t.elements), t.width});
   }
 
   void traffic(Program& program) {
@@ -293,7 +296,7 @@ class Storage {
         const Tensor& tensor = s_.tensors[t];
         Extent extent = tensor.elements;
         if (role.gathered)  // one row per token or sequence, or one element
-          extent = kernel.contract == Contract::loss_target ? Extent{Symbol::batch, Symbol::query}
+          extent = kernel.contract == Contract::loss_target ? s_.tensors[kernel.operands[1]].elements
                    : kernel.contract == Contract::select    ? Extent{Symbol::batch, Symbol::hidden}
                                                             : Extent{Symbol::batch, Symbol::query, Symbol::hidden};
         const bool write = writes(role.access);
@@ -303,7 +306,8 @@ class Storage {
             {extents_.id(extent), tensor.width, static_cast<std::uint8_t>(reads(role.access) || also_read), write});
       });
       kernel.traffic_end = static_cast<std::uint16_t>(program.traffic.size());
-      const bool second = kernel.contract == Contract::all_gather;
+      const bool second = kernel.contract == Contract::all_gather || kernel.contract == Contract::select_backward ||
+                          kernel.contract == Contract::class_token;
       const TensorId loop = kernel.operands[kernel.contract == Contract::embedding ? 3 : second ? 1 : 0];
       if (loop != kNone) kernel.elements = extents_.id(s_.tensors[loop].elements);
     }

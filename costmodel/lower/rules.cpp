@@ -56,6 +56,15 @@ void Lowering::forward(const Operator& op) {
     case OperatorKind::select:
       emit(Contract::select, op, {in[0], out[0]});
       return take(1);
+    case OperatorKind::class_token:
+      emit(Contract::class_token, op, {in[0], in[1], out[0]});
+      return take(1);
+    case OperatorKind::unpack:
+      emit(Contract::unpack, op, {in[0], out[0]});
+      return take(1);
+    case OperatorKind::exchange:
+      emit(Contract::all_gather, op, {in[0], out[0]}).axis = Axis::data;
+      return take(1);
     case OperatorKind::dropout:
       emit(Contract::bias_dropout, op, {in[0], kNone, out[0], out[1]}).drops = true;
       return take(1);

@@ -59,6 +59,18 @@ void Lowering::backward(const Operator& op) {
     case OperatorKind::ring:
       emit(Contract::ring_backward, op, {out[0], in[1]}).axis = Axis::context;
       return take(1);
+    case OperatorKind::select:
+      emit(Contract::select_backward, op, {in[0], out[0]});
+      return take(1);
+    case OperatorKind::class_token:
+      emit(Contract::class_token_backward, op, {in[0], out[0], out[1]});
+      return take(1);
+    case OperatorKind::unpack:
+      emit(Contract::unpack, op, {in[0], out[0]});
+      return take(1);
+    case OperatorKind::exchange:
+      emit(Contract::reduce_scatter, op, {in[0], out[0]}).axis = Axis::data;
+      return take(1);
     case OperatorKind::cast:
       emit(Contract::cast_backward, op, {in[0], out[0]});
       return take(1);

@@ -94,12 +94,19 @@ struct ParameterTensor {
   Name name;
   const char* suffix;
   bool trained;
+  bool packed;     ///< stored in 8 or 4 bits
   bool tied;       ///< storage and count belong to the prologue's table
   bool embedding;  ///< token or position table, or the head's matrix
 };
 
 struct SavedTensor {
   TensorId tensor;
+  ExtentId extent;
+  Width width;
+};
+
+/// Token ids, targets, pixels: what a segment is given from outside.
+struct InputTensor {
   ExtentId extent;
   Width width;
 };
@@ -113,6 +120,7 @@ struct LoweredSegment {
   std::vector<Tensor> tensors;
   std::vector<ParameterTensor> parameters;
   std::vector<SavedTensor> saved;
+  std::vector<InputTensor> inputs;
   std::vector<ModelFlop> model_flop;  ///< one row per product of the logical graph
   Program forward, backward;          ///< the epilogue runs both as `forward`
   TensorId residual_in = kNone, delta_in = kNone, residual_out = kNone, delta_out = kNone;

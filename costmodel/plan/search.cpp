@@ -74,6 +74,8 @@ class Search {
     if (m.heads % tensor != 0 || m.mlp_size % tensor != 0) return false;
     if (tensor % m.kv_heads != 0 && m.kv_heads % tensor != 0) return false;
     if (tensor > 1 && m.qk_norm == QkNorm::full) return false;
+    if (sequence && reads_one_position(m)) return false;
+    if (context > 1 && (reads_one_position(m) || !m.causal)) return false;
     if (context > 1 && (m.sliding_window > 0 || s % (context * (zigzag ? 2 : 1)) != 0)) return false;
     return !sequence || s % (context * tensor) == 0;
   }
@@ -106,12 +108,12 @@ class Search {
     p.sequence = key.sequence, p.save_full_inputs = key.save_full_inputs;
     s.training.micro_batch = key.micro_batch;
     s.training.recompute = key.recompute;
-    const Structure& structure = cached_structure(choices_of(s, true));
-    const bool listed = structure.choices.attention != AttentionKernel::flash || key.recompute != Recompute::selective;
+    const Structure* structure = &cached_structure(choices_of(s, true));
+    const bool listed = structure->choices.attention != AttentionKernel::flash || key.recompute != Recompute::selective;
     Sizes sizes = sizes_of(s, true);
     Segments segments;
     MemoryPlan plan;
-    evaluate_segments(structure, sizes, segments, plan);
+    evaluate_segments(*structure, sizes, segments, plan);
     const std::int64_t rest = devices_ / (key.tensor * key.context);
     const Parallel& given = scenario_.training.parallel;
     for (std::int64_t pipeline : stages_) {
@@ -119,6 +121,11 @@ class Search {
       const std::int64_t data = rest / pipeline;
       if (s.training.global_batch % (key.micro_batch * data) != 0) continue;
       p.pipeline = pipeline;
+      // Where nothing before the blocks is trained, chunks that begin inside the model have another structure.
+      if (const Structure& wanted = cached_structure(choices_of(s, true)); &wanted != structure) {
+        structure = &wanted;
+        evaluate_segments(wanted, sizes, segments, plan);
+      }
       const std::int64_t per_stage = s.model.layers / pipeline;
       for (std::int64_t chunks :
            values(options_.keep.virtual_stages, given.virtual_stages, divisors(per_stage, per_stage)))
@@ -127,7 +134,7 @@ class Search {
           for (std::int64_t zero : zero_stages(data * key.context)) {
             p.zero = zero;
             place_stages(s, sizes);
-            consider({p, key.micro_batch, key.recompute, combine(structure, sizes, segments, plan)}, listed, mine);
+            consider({p, key.micro_batch, key.recompute, combine(*structure, sizes, segments, plan)}, listed, mine);
           }
         }
     }

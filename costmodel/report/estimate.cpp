@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "costmodel/evaluate/towers.hpp"
 #include "costmodel/graph/graph.hpp"
 #include "costmodel/report/phases.hpp"
 #include "costmodel/scenario/names.hpp"
@@ -17,18 +18,20 @@ std::vector<OperatorRow> operator_rows(const Details& details) {
     OperatorRow row;
     Name name;
     Phase phase;
+    int tower;
     double longest;
   };
   std::vector<Joined> joined;
   for (const GroupItem& item : details.groups) {
     auto found = std::find_if(joined.begin(), joined.end(), [&](const Joined& j) {
-      return j.name == item.group->name && j.phase == item.group->phase;
+      return j.name == item.group->name && j.phase == item.group->phase && j.tower == item.tower;
     });
     if (found == joined.end()) {
       OperatorRow row;
+      if (!details.towers.empty()) row.tower = details.towers[static_cast<std::size_t>(item.tower)].name;
       row.name = text(item.group->name);
       row.phase = name_of_phase(item.group->phase);
-      joined.push_back({std::move(row), item.group->name, item.group->phase, -1});
+      joined.push_back({std::move(row), item.group->name, item.group->phase, item.tower, -1});
       found = joined.end() - 1;
     }
     OperatorRow& row = found->row;
@@ -53,12 +56,14 @@ std::vector<ActivationRow> activation_rows(const Details& details) {
   std::vector<ActivationRow> rows;
   for (const SavedItem& item : details.saved) {
     const std::string_view suffix = item.tensor->suffix;
+    const std::string_view tower =
+        details.towers.empty() ? "" : details.towers[static_cast<std::size_t>(item.tower)].name;
     const std::string name = fmt::format("{}{}{}", text(item.tensor->name), suffix.empty() ? "" : ".", suffix);
     auto found = std::find_if(rows.begin(), rows.end(), [&](const ActivationRow& row) {
-      return row.tensor == name && row.bytes_per_layer == item.bytes_per_layer;
+      return row.tensor == name && row.tower == tower && row.bytes_per_layer == item.bytes_per_layer;
     });
     if (found == rows.end()) {
-      rows.push_back({name, item.bytes_per_layer, Bytes(0), 0});
+      rows.push_back({tower, name, item.bytes_per_layer, Bytes(0), 0});
       found = rows.end() - 1;
     }
     found->layers += item.layers;
@@ -67,11 +72,23 @@ std::vector<ActivationRow> activation_rows(const Details& details) {
   return rows;
 }
 
-std::string_view peak_in_words(const Totals& totals, const Structure& structure) {
+std::string_view place_in_words(const Totals& totals, const Structure& structure) {
   const int kinds = static_cast<int>(structure.blocks.size());
   if (totals.peak.segment == 0) return totals.peak.backward ? "backward pass of the embedding" : "embedding";
   if (totals.peak.segment > kinds) return "head and loss";
   return totals.peak.backward ? "backward pass of a block" : "forward pass of a block";
+}
+
+/// "backward pass of a block", with its tower when there are several.
+std::string peak_in_words(const Scenario& scenario, const Totals& totals) {
+  std::string of_tower;
+  Choices choices = choices_of(scenario, scenario.has_training ? Work::training : Work::prefill);
+  if (has_towers(scenario)) {
+    const Tower tower = towers_of(scenario)[static_cast<std::size_t>(totals.peak.tower)];
+    choices = choices_of(tower.scenario, tower.work);
+    of_tower = fmt::format(" of the {} tower", tower.name);
+  }
+  return fmt::format("{}{}", place_in_words(totals, cached_structure(choices)), of_tower);
 }
 
 }  // namespace
@@ -92,7 +109,7 @@ Estimate estimate(const Scenario& scenario) {
     e.totals = evaluate(e.scenario, Work::training, &details);
   else
     e.totals = e.serving->prefill_totals, details = std::move(serving);
-  if (scenario.has_training) {
+  if (scenario.has_training && details.towers.empty()) {
     e.maxima = memory_maxima(scenario, Work::training, e.totals);
     e.least_batch = mixed_precision_least_batch(scenario);
   }
@@ -100,8 +117,8 @@ Estimate estimate(const Scenario& scenario) {
   e.operators = operator_rows(details);
   e.stages = std::move(details.stages);
   e.chunks = scenario.training.parallel.virtual_stages;
-  e.peak = peak_in_words(
-      e.totals, cached_structure(choices_of(scenario, scenario.has_training ? Work::training : Work::prefill)));
+  e.towers = std::move(details.towers);
+  e.peak = peak_in_words(scenario, e.totals);
   e.total = scenario.has_training ? e.totals.total : e.serving->total;
   e.fits = e.total <= scenario.hardware.memory;
   if (!e.fits && scenario.has_training) e.ways_out = ways_out(scenario, e.totals.step);

@@ -22,6 +22,7 @@ namespace dtcalc::report {
 
 /// One group of kernels, in one phase, over all layers and micro-batches of a step.
 struct OperatorRow {
+  std::string_view tower;  ///< `policy`; empty when the step is one model's
   std::string_view name;   ///< `block.attention.scores`
   std::string_view phase;  ///< forward, recompute, backward or optimizer
   std::vector<std::string_view> covers;
@@ -35,6 +36,7 @@ struct OperatorRow {
 
 /// A tensor that the forward pass keeps for the backward pass.
 struct ActivationRow {
+  std::string_view tower;
   std::string tensor;  ///< `block.attention.softmax`, `block.mlp.norm.statistics`
   Bytes bytes_per_layer{0}, saved_bytes{0};
   std::int64_t layers = 0;
@@ -45,7 +47,8 @@ struct Estimate {
   Totals totals;  ///< of the training step; of the prefill with the cache's scratch when the scenario has no training
   std::vector<ActivationRow> activations;
   std::vector<OperatorRow> operators;
-  std::vector<StageItem> stages;  ///< of the pipeline
+  std::vector<TowerItem> towers;  ///< empty when the step is one model's
+  std::vector<StageItem> stages;  ///< of the pipeline; of the first tower
   std::int64_t chunks = 1;        ///< virtual stages
   std::optional<Serving> serving;
   std::optional<ServingLimits> limits;     ///< with `serving`
@@ -56,7 +59,7 @@ struct Estimate {
   std::optional<MemoryMaxima> maxima;     ///< with training
   std::optional<LeastBatch> least_batch;  ///< with training
   std::vector<WayOut> ways_out;           ///< by step time; only when it does not fit
-  std::string_view peak;                  ///< where memory peaks, in words
+  std::string peak;                       ///< where memory peaks, in words
 };
 
 /// Evaluates the scenario; looks for ways out when it does not fit.

@@ -34,24 +34,32 @@ ordered_json memory_json(const Totals& totals, Bytes kv_cache, Bytes capacity) {
           {"stage", totals.peak.stage}};
 }
 
+/// A row that says of which tower it is, when there are several.
+ordered_json of_tower(std::string_view tower, ordered_json row) {
+  if (!tower.empty()) row["tower"] = tower;
+  return row;
+}
+
 ordered_json training_memory_json(const Estimate& e) {
   ordered_json memory = memory_json(e.totals, Bytes(0), e.scenario.hardware.memory);
   memory["peak"] = e.peak;
-  memory["peak_kernel"] = text(e.maxima->kernel);
-  memory["maxima"] = {{"parameters_bytes", e.maxima->parameters.value()},
-                      {"gradients_bytes", e.maxima->gradients.value()},
-                      {"optimizer_bytes", e.maxima->optimizer.value()},
-                      {"activations_bytes", e.maxima->activations.value()},
-                      {"logits_bytes", e.maxima->logits.value()}};
-  if (e.least_batch->micro_batch) memory["mixed_precision_least_batch"] = *e.least_batch->micro_batch;
-  memory["mixed_precision_least_batch_closed_form"] = e.least_batch->closed;
+  if (e.maxima) {
+    memory["peak_kernel"] = text(e.maxima->kernel);
+    memory["maxima"] = {{"parameters_bytes", e.maxima->parameters.value()},
+                        {"gradients_bytes", e.maxima->gradients.value()},
+                        {"optimizer_bytes", e.maxima->optimizer.value()},
+                        {"activations_bytes", e.maxima->activations.value()},
+                        {"logits_bytes", e.maxima->logits.value()}};
+    if (e.least_batch->micro_batch) memory["mixed_precision_least_batch"] = *e.least_batch->micro_batch;
+    memory["mixed_precision_least_batch_closed_form"] = e.least_batch->closed;
+  }
   memory["saved_bytes"] = e.totals.saved_bytes.value();
   memory["activations"] = ordered_json::array();
   for (const ActivationRow& row : e.activations)
-    memory["activations"].push_back({{"tensor", row.tensor},
-                                     {"layers", row.layers},
-                                     {"bytes_per_layer", row.bytes_per_layer.value()},
-                                     {"saved_bytes", row.saved_bytes.value()}});
+    memory["activations"].push_back(of_tower(row.tower, {{"tensor", row.tensor},
+                                                         {"layers", row.layers},
+                                                         {"bytes_per_layer", row.bytes_per_layer.value()},
+                                                         {"saved_bytes", row.saved_bytes.value()}}));
   return memory;
 }
 
@@ -138,6 +146,20 @@ ordered_json inference_json(const Estimate& e) {
   return inference;
 }
 
+/// The models that a step runs, when there are several: each for itself, in one run.
+ordered_json towers_json(const Estimate& e) {
+  ordered_json rows = ordered_json::array();
+  for (const TowerItem& t : e.towers)
+    rows.push_back({{"tower", t.name},
+                    {"runs", t.runs},
+                    {"parameters", t.totals.parameters.value()},
+                    {"trained_parameters", t.totals.trained_parameters.value()},
+                    {"model_flop", t.totals.model_flop.value()},
+                    {"total_bytes", t.totals.total.value()},
+                    {"step_s", t.totals.step.value()}});
+  return rows;
+}
+
 ordered_json conventions_json(const Estimate& e) {
   const StateWidths widths = state_widths(e.scenario.training.precision, e.scenario.training.optimizer);
   return {{"causal_flop", e.scenario.training.causal_flop == CausalFlop::full ? "full" : "half"},
@@ -150,16 +172,16 @@ ordered_json conventions_json(const Estimate& e) {
 ordered_json operators_json(const Estimate& e) {
   ordered_json rows = ordered_json::array();
   for (const OperatorRow& row : e.operators)
-    rows.push_back({{"name", row.name},
-                    {"phase", row.phase},
-                    {"covers", row.covers},
-                    {"kernels", row.kernels},
-                    {"count", row.count},
-                    {"flop", row.flop.value()},
-                    {"read_bytes", row.read_bytes},
-                    {"written_bytes", row.written_bytes},
-                    {"time_s", row.time.value()},
-                    {"bound", row.bound}});
+    rows.push_back(of_tower(row.tower, {{"name", row.name},
+                                        {"phase", row.phase},
+                                        {"covers", row.covers},
+                                        {"kernels", row.kernels},
+                                        {"count", row.count},
+                                        {"flop", row.flop.value()},
+                                        {"read_bytes", row.read_bytes},
+                                        {"written_bytes", row.written_bytes},
+                                        {"time_s", row.time.value()},
+                                        {"bound", row.bound}}));
   return rows;
 }
 
@@ -196,6 +218,7 @@ ordered_json to_json(const Estimate& e, bool operators) {
                          {"hardware_flop", t.hardware_flop.value()}};
     document["communication"] = communication_json(t);
     document["time"] = time_json(e);
+    if (!e.towers.empty()) document["towers"] = towers_json(e);
     if (e.stages.size() > 1) document["stages"] = stages_json(e);
   } else {
     document["memory"] = serving_memory_json(e);
@@ -224,12 +247,14 @@ Table to_table(const Estimate& e, bool operators) {
   }
   table.columns = {{"name"}, {"phase"},      {"covers"},        {"kernels"}, {"count"},
                    {"flop"}, {"read_bytes"}, {"written_bytes"}, {"time_s"},  {"bound"}};
+  if (!e.towers.empty()) table.columns.push_back({"tower"});
   for (const OperatorRow& row : e.operators) {
     const auto number = [](double x) { return fmt::format("{}", x); };
     table.rows.push_back({std::string(row.name), std::string(row.phase), fmt::format("{}", fmt::join(row.covers, " ")),
                           std::to_string(row.kernels), std::to_string(row.count), number(row.flop.value()),
                           number(row.read_bytes), number(row.written_bytes), number(row.time.value()),
                           std::string(row.bound)});
+    if (!e.towers.empty()) table.rows.back().push_back(std::string(row.tower));
   }
   return table;
 }

@@ -60,6 +60,20 @@ std::string layout(const Scenario& s) {
   return fmt::format("{} devices: {}\n", devices(s.cluster), fmt::join(parts, ", "));
 }
 
+/// What a step counts: sequences, images, or pairs of either.
+std::string batch_in_words(const Scenario& s) {
+  const Training& t = s.training;
+  const bool pairs = t.method == Method::dpo || t.method == Method::reward;
+  const std::string_view word = s.model.text.layers > 0              ? "image with its text"
+                                : s.model.input == ModelInput::image ? "image"
+                                : pairs                              ? "pair"
+                                                                     : "sequence";
+  const std::string_view plural = s.model.text.layers > 0 ? "images with their texts" : "";
+  const std::string several = plural.empty() ? fmt::format("{}s", word) : std::string(plural);
+  return fmt::format("{} {} of {} {}", t.global_batch, t.global_batch == 1 ? std::string(word) : several, t.sequence,
+                     s.model.input == ModelInput::image ? "positions" : "tokens");
+}
+
 std::string heading(const Estimate& e, const Paint& paint) {
   const Scenario& s = e.scenario;
   std::string result =
@@ -69,8 +83,8 @@ std::string heading(const Estimate& e, const Paint& paint) {
     const Training& t = s.training;
     const std::int64_t passes = micro_batches(s);
     const AttentionKernel attention = s.attention == AttentionKernel::automatic ? s.software.attention : s.attention;
-    result +=
-        fmt::format("one step: {} sequence{} of {} tokens", t.global_batch, t.global_batch == 1 ? "" : "s", t.sequence);
+    if (t.method != Method::supervised) result += fmt::format("method {}, ", name_of(t.method));
+    result += fmt::format("one step: {}", batch_in_words(s));
     if (passes > 1) result += fmt::format(" in {} passes of {}", passes, t.micro_batch);
     result += fmt::format("; {}, {}, {} attention, recompute {}\n", name_of(t.precision), name_of(t.optimizer),
                           name_of(attention), name_of(t.recompute));
@@ -87,10 +101,34 @@ std::string short_count(Parameters n) {
 
 std::string parameters(const Estimate& e, const Paint& paint) {
   const Totals& t = e.totals;
-  return fmt::format("\n{}  {}\n  {} in embeddings and head, {} elsewhere: {} layers of {}\n", paint.bold("Parameters"),
-                     grouped(t.parameters.value()), short_count(t.embedding_parameters),
-                     short_count(t.parameters - t.embedding_parameters), e.scenario.model.layers,
-                     short_count(t.parameters_per_layer));
+  std::string result = fmt::format("\n{}  {}\n  {} in embeddings and head, {} elsewhere", paint.bold("Parameters"),
+                                   grouped(t.parameters.value()), short_count(t.embedding_parameters),
+                                   short_count(t.parameters - t.embedding_parameters));
+  if (e.towers.empty())
+    result += fmt::format(": {} layers of {}", e.scenario.model.layers, short_count(t.parameters_per_layer));
+  if (e.scenario.has_training && t.trained_parameters < t.parameters)
+    result += fmt::format("\n  {} are trained, {:.2g} %", grouped(t.trained_parameters.value()),
+                          100.0 * (t.trained_parameters / t.parameters));
+  return result + "\n";
+}
+
+std::string towers(const Estimate& e, const Paint& paint) {
+  if (e.towers.empty()) return "";
+  Table table{{{"tower"},
+               {"parameters", Align::right},
+               {"trained", Align::right},
+               {"runs", Align::right},
+               {"FLOPs", Align::right},
+               {"memory alone", Align::right},
+               {"time", Align::right}},
+              {}};
+  for (const TowerItem& t : e.towers)
+    table.rows.push_back({std::string(t.name), grouped(t.totals.parameters.value()),
+                          grouped(t.totals.trained_parameters.value()), std::to_string(t.runs),
+                          print(t.totals.model_flop * static_cast<double>(t.runs), Prefix::automatic, 3),
+                          print(t.totals.total, Prefix::automatic, 3),
+                          print(t.totals.step * static_cast<double>(t.runs), Prefix::automatic, 3)});
+  return fmt::format("\n{}\n", paint.bold("Towers of a step")) + text(table, 2);
 }
 
 std::string memory(const Estimate& e, const Paint& paint) {
@@ -207,16 +245,20 @@ std::string operators(const Estimate& e, const Paint& paint) {
                {"time", Align::right},
                {"bound"}},
               {}};
+  const auto named = [](std::string_view tower, std::string_view name) {
+    return tower.empty() ? std::string(name) : fmt::format("{}: {}", tower, name);
+  };
   const auto bytes = [](double b) { return print(Bytes(std::llround(b)), Prefix::automatic, 3); };
   for (const OperatorRow& row : e.operators)
-    table.rows.push_back({std::string(row.name), std::string(row.phase), std::to_string(row.kernels),
+    table.rows.push_back({named(row.tower, row.name), std::string(row.phase), std::to_string(row.kernels),
                           row.flop.value() > 0 ? print(row.flop, Prefix::automatic, 3) : "-", bytes(row.read_bytes),
                           bytes(row.written_bytes), print(row.time, Prefix::automatic, 3), std::string(row.bound)});
   std::string result = fmt::format("\n{}\n", paint.bold("Groups of kernels, per step")) + text(table, 2);
   if (e.activations.empty() || !e.scenario.has_training) return result;
   Table saved{{{"tensor"}, {"layers", Align::right}, {"per layer", Align::right}, {"in all", Align::right}}, {}};
   for (const ActivationRow& row : e.activations)
-    saved.rows.push_back({row.tensor, std::to_string(row.layers), print(row.bytes_per_layer), print(row.saved_bytes)});
+    saved.rows.push_back(
+        {named(row.tower, row.tensor), std::to_string(row.layers), print(row.bytes_per_layer), print(row.saved_bytes)});
   return result + fmt::format("\n{}\n", paint.bold("Saved for the backward pass")) + text(saved, 2);
 }
 
@@ -224,12 +266,17 @@ std::string conventions(const Estimate& e, int columns) {
   const Scenario& s = e.scenario;
   std::string words;
   if (s.has_training)
-    words = fmt::format("causal attention counts {} in model FLOPs, gradients take {:g} bytes each, ",
-                        s.training.causal_flop == CausalFlop::full ? "the full S x S square" : "S(S+1)/2 pairs",
-                        state_widths(s.training.precision, s.training.optimizer).gradient / 2.0);
+    words =
+        fmt::format("{}gradients take {:g} bytes each, ",
+                    !s.model.causal                              ? "attention has no mask, "
+                    : s.training.causal_flop == CausalFlop::full ? "causal attention counts the full S x S square "
+                                                                   "in model FLOPs, "
+                                                                 : "causal attention counts S(S+1)/2 pairs in model "
+                                                                   "FLOPs, ",
+                    state_widths(s.training.precision, s.training.optimizer).gradient / 2.0);
   const std::string origin(origin_of(s));
   words +=
-      fmt::format("the LM head is included; {}. Times: {}",
+      fmt::format("the {}head is included; {}. Times: {}", s.model.head == Head::language ? "LM " : "",
                   devices(s.cluster) == 1 ? "one device"
                                           : "memory on the device that needs most, time on the slowest pipeline stage",
                   !s.hardware.products.empty() ? "from the kernels measured on this machine"
@@ -243,7 +290,8 @@ std::string conventions(const Estimate& e, int columns) {
 
 std::string to_text(const Estimate& e, bool with_operators, const TextOptions& options) {
   const Paint paint{options.colour};
-  std::string result = heading(e, paint) + parameters(e, paint) + memory(e, paint) + ways_out(e, paint);
+  std::string result =
+      heading(e, paint) + parameters(e, paint) + towers(e, paint) + memory(e, paint) + ways_out(e, paint);
   if (e.scenario.has_training) result += flops(e, paint) + time(e, paint);
   result += inference(e, paint) + generation_text(e, options);
   if (with_operators) result += operators(e, paint);

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <functional>
 
+#include "costmodel/evaluate/towers.hpp"
 #include "costmodel/formulas/expression.hpp"
 #include "costmodel/formulas/registry.hpp"
 #include "costmodel/graph/graph.hpp"
@@ -37,8 +38,9 @@ struct Text {
 /// An extent in the notes' letters, with the sizes of one rank or of the whole model.
 Text spell(const Extent& extent, const std::array<std::int64_t, kSymbols>& size) {
   static constexpr std::array<const char*, kSymbols> letters{
-      "B", "S", "S", "S",     "window",      "D",     "A",           "G", "H",
-      "F", "V", "K", "pairs", "local_pairs", "pairs", "local_pairs", "N", "N_trained"};
+      "B",       "S",     "S",       "S",          "window", "D",           "A",        "G",
+      "H",       "F",     "V",       "K",          "pairs",  "local_pairs", "pairs",    "local_pairs",
+      "patches", "P^2*C", "outputs", "candidates", "r",      "N",           "N_trained"};
   Text t{"", "", static_cast<double>(extent.factor)};
   if (extent.factor != 1) t.formula = t.numbers = std::to_string(extent.factor);
   for (int i = 0; i < extent.length; ++i) {
@@ -440,6 +442,8 @@ std::vector<Explainable> explainable() {
 }
 
 Result<std::vector<Explanation>> explain(const std::string& quantity, const Scenario* scenario, const Given& given) {
+  if (scenario)
+    if (auto error = refuse_towers(*scenario, "explain")) return *error;
   for (const Quantity& q : quantities())
     if (q.id == quantity) {
       if (!scenario)

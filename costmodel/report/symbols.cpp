@@ -100,7 +100,9 @@ std::vector<std::string> differences(const Scenario& s, Topic topic) {
   }
   if (topic == Topic::state || topic == Topic::activations || topic == Topic::logits || topic == Topic::time)
     add(devices(s.cluster) > 1, "the devices of the layout share what the equation counts whole");
-  if (topic == Topic::state) add(!s.training.frozen.empty(), "frozen parameters have no gradient and no moments");
+  const bool adapters = s.training.adapter.rank > 0, frozen = adapters || !s.training.frozen.empty();
+  if (topic == Topic::parameters) add(adapters, "adapters have rank x (rows + columns) of every adapted matrix");
+  if (topic == Topic::state) add(frozen, "frozen parameters have no gradient and no moments");
   if (topic == Topic::activations) {
     add(attention == AttentionKernel::flash, "flash attention keeps nothing of S x S");
     add(s.training.recompute != Recompute::none,
@@ -117,7 +119,8 @@ std::vector<std::string> differences(const Scenario& s, Topic topic) {
   if (topic == Topic::flop || topic == Topic::executed_flop) {
     add(m.sliding_window > 0, "local layers attend to a window only");
     add(s.training.causal_flop == CausalFlop::half, "causal pairs are counted once, the equation has S x S");
-    add(!s.training.frozen.empty(), "frozen parameters need no weight gradients");
+    add(frozen, "frozen parameters need no weight gradients");
+    add(adapters, "adapters are two products more");
   }
   if (topic == Topic::executed_flop)
     add(s.training.recompute != Recompute::none, "recomputation executes forward kernels again");

@@ -73,6 +73,18 @@ void check_links(Checks& checks, const Scenario& s) {
 }  // namespace
 
 void resolve(Model& model, const Given& given) {
+  const bool image = model.input == ModelInput::image;
+  const auto unless_given = [&](std::string_view pointer, auto& member, auto value) {
+    if (!given.pointers.contains(pointer)) member = value;
+  };
+  if (image) {
+    unless_given("/model/head", model.head, model.text.layers > 0 ? Head::contrast : Head::classes);
+    unless_given("/model/causal", model.causal, false);
+    unless_given("/model/vocabulary_size", model.vocabulary_size, std::int64_t{0});
+    unless_given("/model/max_sequence", model.max_sequence, patches(model) + model.class_token);
+  }
+  if (model.head != Head::language) unless_given("/model/tied_embeddings", model.tied_embeddings, false);
+  if (model.text.mlp_size == 0) model.text.mlp_size = 4 * model.text.hidden_size;
   if (model.kv_heads == 0) model.kv_heads = model.heads;
   if (model.head_size == 0 && model.hidden_size % model.heads == 0) model.head_size = model.hidden_size / model.heads;
   if (model.mlp_size == 0) model.mlp_size = 4 * model.hidden_size;
@@ -84,6 +96,7 @@ void resolve(Scenario& scenario, const Given& given) {
   Training& training = scenario.training;
   if (training.sequence == 0)
     training.sequence = scenario.model.max_sequence > 0 ? scenario.model.max_sequence : unlimited_default;
+  if (training.method == Method::ppo && training.prompt_tokens == 0) training.prompt_tokens = training.sequence / 2;
   if (training.global_batch == 0)
     training.global_batch = training.micro_batch * std::max<std::int64_t>(1, data_parallel(scenario));
   Inference& inference = scenario.inference;
@@ -98,6 +111,7 @@ void resolve(Scenario& scenario, const Given& given) {
     training.precision = has(Dtype::bf16)   ? Precision::bf16_mixed
                          : has(Dtype::fp16) ? Precision::fp16_mixed
                                             : Precision::fp32;
+  if (!given.pointers.contains("/training/frozen_weights")) training.frozen_weights = compute_dtype(training.precision);
   if (!given.pointers.contains("/inference/precision"))
     inference.precision = has(Dtype::bf16) ? Dtype::bf16 : has(Dtype::fp16) ? Dtype::fp16 : Dtype::fp32;
   if (!given.pointers.contains("/inference/weights")) inference.weights = inference.precision;
@@ -136,6 +150,7 @@ void check(const Model& m, const Given& given, std::vector<Error>& errors) {
               "give /model/sliding_window or use 0");
   all.require(m.global_layer_every != 1, {"/model/global_layer_every"}, "1",
               "makes every layer global, so that no window is left", "set /model/sliding_window to 0 instead");
+  checks::vision(all, m);
   all.require(checks::parameter_bound(m) < checks::max_parameters, {"/model", "/model/layers", "/model/hidden_size"},
               "", "has 2^58 parameters or more, whose bytes overflow", "use smaller sizes");
 }

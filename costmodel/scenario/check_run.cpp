@@ -122,7 +122,8 @@ void training(Checks& checks, const Scenario& s) {
   checks.require(t.global_batch % t.micro_batch == 0, {"/training/micro_batch", "/training/global_batch"},
                  text(t.micro_batch), fmt::format("does not divide the global batch ({})", t.global_batch),
                  "use " + divisors(t.global_batch));
-  checks.require(m.position != Position::learned || m.max_sequence == 0 || t.sequence <= m.max_sequence,
+  checks.require(m.position != Position::learned || m.input == ModelInput::image || m.max_sequence == 0 ||
+                     t.sequence <= m.max_sequence,
                  {"/training/sequence", "/model/max_sequence", "/model/position"}, text(t.sequence),
                  fmt::format("is beyond the learned position table ({} rows)", m.max_sequence),
                  fmt::format("use at most {} or raise /model/max_sequence", m.max_sequence));
@@ -145,11 +146,15 @@ void training(Checks& checks, const Scenario& s) {
                  "leave it out");
   size(checks, m, "/training/micro_batch", t.micro_batch, t.sequence);
   parallel(checks, s);
+  fine_tuning(checks, s);
 }
 
 void inference(Checks& checks, const Scenario& s) {
   const Inference& i = s.inference;
   const Model& m = s.model;
+  checks.require(m.input == ModelInput::tokens && m.head == Head::language && m.causal,
+                 {"/inference", "/model/head", "/model/input", "/model/causal"}, "",
+                 "generates tokens, which this model does not", "leave the section out");
   checks.require(s.hardware.rate(i.precision).value() > 0, {"/inference/precision", "/hardware"},
                  fmt::format("\"{}\"", name_of(i.precision)),
                  fmt::format("needs {} arithmetic, which {} does not have", name_of(i.precision),

@@ -20,6 +20,9 @@ class Checks {
   void require(bool condition, std::initializer_list<std::string_view> pointers, const std::string& value,
                const std::string& reason, const std::string& way_out);
 
+  /// Whether the document says it; a derived default is not asked to be possible.
+  bool said(std::string_view pointer) const { return given_.pointers.contains(pointer); }
+
  private:
   bool faulty(std::string_view pointer) const;
 
@@ -52,6 +55,12 @@ void size(Checks& checks, const Model& model, std::string_view pointer, std::int
 
 /// Whether `ways` devices can share every block's matrices.
 void tensor(Checks& checks, const Scenario& scenario, std::string_view key, std::int64_t ways);
+
+/// Image input, heads other than the language model's, a second tower.
+void vision(Checks& checks, const Model& model);
+
+/// Adapters, packed weights, methods of fine-tuning, and the layouts that models other than language models have.
+void fine_tuning(Checks& checks, const Scenario& scenario);
 
 /// The training and inference sections against model, hardware and cluster.
 void training(Checks& checks, const Scenario& scenario);

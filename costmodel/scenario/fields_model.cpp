@@ -4,10 +4,17 @@
 namespace dtcalc {
 
 namespace field_rows {
+namespace {
+
+constexpr double max_side = 65536;     // pixels
+constexpr double max_channels = 4096;  // satellites have a few hundred bands
+
+}  // namespace
 
 std::vector<Field> model() {
   using S = Scenario;
   using M = Model;
+  using X = TextTower;
   return {
       in<&S::model, &M::name>("/model/name", "What the model is called in reports."),
       in<&S::model, &M::layers>("/model/layers", positive(max_layers),
@@ -23,8 +30,9 @@ std::vector<Field> model() {
                                    "hidden_size / heads"),
       in<&S::model, &M::mlp_size>("/model/mlp_size", count(max_width), "Width inside the MLP [F = E D].",
                                   "4 hidden_size"),
-      in<&S::model, &M::vocabulary_size>("/model/vocabulary_size", positive(max_count),
-                                         "Rows of the token embedding [V]; logits and loss grow in proportion."),
+      in<&S::model, &M::vocabulary_size>("/model/vocabulary_size", count(max_count),
+                                         "Rows of the token embedding [V]; logits and loss grow in proportion. 0 for "
+                                         "images."),
       in<&S::model, &M::max_sequence>("/model/max_sequence", count(max_count),
                                       "Longest sequence [K]: the rows of a learned position table, else the length the "
                                       "model was made for; 0 is unlimited."),
@@ -78,6 +86,35 @@ std::vector<Field> model() {
       in<&S::model, &M::head_bias>("/model/head_bias", "Bias on the logits."),
       in<&S::model, &M::tied_embeddings>("/model/tied_embeddings",
                                          "The head uses the token embedding's matrix; otherwise V D more parameters."),
+      in<&S::model, &M::input>("/model/input", "Token ids, or images cut into patches."),
+      in<&S::model, &M::head>("/model/head",
+                              "What stands on the last block, and the loss: language (every next token), classes, "
+                              "contrast (images against texts), reward (a number per sequence), value (one per token).",
+                              "classes for images"),
+      in<&S::model, &M::outputs>("/model/outputs", count(max_width),
+                                 "Classes, or width of the vectors that a contrast compares."),
+      in<&S::model, &M::causal>("/model/causal", "A position attends to itself and those before; else to all.",
+                                "true for tokens"),
+      in<&S::model, &M::image_size>("/model/image_size", count(max_side), "Side of the square image.", "", "pixels"),
+      in<&S::model, &M::patch_size>("/model/patch_size", count(max_side),
+                                    "Side of a patch; (image_size / patch_size)^2 of them are the positions.", "",
+                                    "pixels"),
+      in<&S::model, &M::image_channels>("/model/image_channels", positive(max_channels), "Numbers of a pixel."),
+      in<&S::model, &M::patch_bias>("/model/patch_bias", "Bias on the patch embedding."),
+      in<&S::model, &M::class_token>("/model/class_token",
+                                     "A learned position before the patches, whose output stands for the image."),
+      in<&S::model, &M::embedding_norm>("/model/embedding_norm", "A norm between the embedding and the first block."),
+      in<&S::model, &M::text, &X::layers>("/model/text/layers", count(max_layers),
+                                          "Blocks of the text tower that stands beside the image tower; 0: none."),
+      in<&S::model, &M::text, &X::hidden_size>("/model/text/hidden_size", positive(max_width),
+                                               "Width of its residual stream."),
+      in<&S::model, &M::text, &X::heads>("/model/text/heads", positive(max_width), "Heads of its attention."),
+      in<&S::model, &M::text, &X::mlp_size>("/model/text/mlp_size", count(max_width), "Width inside its MLP.",
+                                            "4 hidden_size"),
+      in<&S::model, &M::text, &X::vocabulary_size>("/model/text/vocabulary_size", positive(max_count),
+                                                   "Rows of its token embedding."),
+      in<&S::model, &M::text, &X::max_sequence>("/model/text/max_sequence", positive(max_count),
+                                                "Tokens of a text; shorter ones are padded.", "", "tokens"),
       in<&S::model, &M::activation>("/model/activation",
                                     "Nonlinearity of the MLP; gelu is exact, gelu_tanh its tanh approximation."),
       in<&S::model, &M::gated_mlp>(

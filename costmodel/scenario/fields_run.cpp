@@ -6,6 +6,8 @@ namespace dtcalc {
 namespace field_rows {
 namespace {
 
+constexpr std::array<std::string_view, 7> adaptable{"query", "key", "value", "output", "gate", "up", "down"};
+
 constexpr std::array<std::string_view, 11> parameter_groups{"query", "key",  "value",     "output",   "up",  "gate",
                                                             "down",  "norm", "embedding", "position", "head"};
 
@@ -17,6 +19,13 @@ std::vector<Field> run() {
   using P = Parallel;
   using I = Inference;
   return {
+      in<&S::training, &T::method>(
+          "/training/method",
+          "supervised: the model's own loss; reward and dpo: pairs of answers, so that batches "
+          "count pairs; ppo: answers that the policy writes in every step."),
+      in<&S::training, &T::prompt_tokens>("/training/prompt_tokens", count(max_count),
+                                          "ppo: tokens of a sequence that are given; the policy writes the others.",
+                                          "sequence / 2 for ppo", "tokens"),
       in<&S::training, &T::sequence>("/training/sequence", count(max_count), "Tokens of one training sequence [S].",
                                      "the model's max_sequence, else 2048", "tokens"),
       in<&S::training, &T::micro_batch>("/training/micro_batch", positive(max_count),
@@ -63,6 +72,17 @@ std::vector<Field> run() {
           "the gradients, 3 also the parameters."),
       word<&S::training, &T::frozen>("/training/frozen", parameter_groups,
                                      "Parameters that are not trained: no gradient, no optimizer state."),
+      in<&S::training, &T::frozen_weights>(
+          "/training/frozen_weights",
+          "Stored precision of block matrices that are not trained: fp8 and fp4 stand for any format of 8 and 4 bits, "
+          "which each product unpacks (QLoRA).",
+          "as precision stores weights"),
+      in<&S::training, &T::adapter, &Adapter::rank>(
+          "/training/adapter/rank", count(max_width),
+          "Rank of the low-rank adapters (LoRA); above 0 everything that the model had is frozen, but for a head of "
+          "classes, rewards or values."),
+      word<&S::training, &T::adapter, &Adapter::targets>("/training/adapter/targets", adaptable,
+                                                         "Matrices of every block that get an adapter."),
       in<&S::training, &T::steps>("/training/steps", positive(1e9), "Optimizer steps of a run.", "", "steps"),
       in<&S::training, &T::warmup_steps>("/training/warmup_steps", count(1e9),
                                          "Steps over which the learning rate rises.", "", "steps"),

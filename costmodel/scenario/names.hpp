@@ -73,6 +73,21 @@ struct EnumNames<QkNorm> {
   static constexpr std::array<std::string_view, 3> list{"none", "per_head", "full"};
 };
 template <>
+struct EnumNames<ModelInput> {
+  static constexpr auto last = ModelInput::image;
+  static constexpr std::array<std::string_view, 2> list{"tokens", "image"};
+};
+template <>
+struct EnumNames<Head> {
+  static constexpr auto last = Head::value;
+  static constexpr std::array<std::string_view, 5> list{"language", "classes", "contrast", "reward", "value"};
+};
+template <>
+struct EnumNames<Method> {
+  static constexpr auto last = Method::ppo;
+  static constexpr std::array<std::string_view, 4> list{"supervised", "reward", "dpo", "ppo"};
+};
+template <>
 struct EnumNames<Precision> {
   static constexpr auto last = Precision::bf16_fsdp;
   static constexpr std::array<std::string_view, 11> list{"fp32",

@@ -30,7 +30,15 @@ struct Rope {
   std::int64_t original_positions = 0;
 };
 
-/// A decoder-only Transformer. After loading, every size is resolved (kv_heads, head_size, mlp_size are never 0).
+/// The second tower of a model that compares images with texts (Sec. 9). Norms, activation and biases are those of the
+/// first; it is causal, and its vector is read at the last position of the text (E71).
+struct TextTower {
+  std::int64_t layers = 0;  ///< 0: there is none
+  std::int64_t hidden_size = 512, heads = 8, mlp_size = 0, vocabulary_size = 49408, max_sequence = 77;
+};
+
+/// A Transformer: decoder-only, or an encoder of images. After loading, every size is resolved (kv_heads, head_size,
+/// mlp_size are never 0).
 struct Model {
   std::string name;
   std::int64_t layers = 12;              ///< [L]
@@ -61,6 +69,17 @@ struct Model {
   bool mlp_bias = true;
   bool head_bias = false;
   bool tied_embeddings = true;
+
+  ModelInput input = ModelInput::tokens;
+  Head head = Head::language;
+  std::int64_t outputs = 0;                     ///< classes, or width of the compared vectors; of the other heads 0
+  bool causal = true;                           ///< a position sees itself and those before; else all
+  std::int64_t image_size = 0, patch_size = 0;  ///< pixels of a side; the patch divides the image
+  std::int64_t image_channels = 3;
+  bool patch_bias = true;       ///< on the patch embedding
+  bool class_token = false;     ///< a learned position before the patches, whose output is the image's
+  bool embedding_norm = false;  ///< a norm between the embedding and the first block (CLIP)
+  TextTower text;
 
   Activation activation = Activation::gelu;
   bool gated_mlp = false;  ///< GLU (2.2): three MLP matrices (E80)
@@ -181,17 +200,29 @@ struct Parallel {
       0;  ///< ZeRO stage: shards over data ranks of 1 optimizer state, 2 and gradients, 3 and parameters
 };
 
+/// Low-rank matrices beside frozen ones (LoRA, Hu et al. 2021): W x + B A x with A (rank, k) and B (n, rank).
+/// Everything that the model had is frozen, but for a head of classes, rewards or values.
+struct Adapter {
+  std::int64_t rank = 0;                               ///< 0: none
+  std::vector<std::string> targets{"query", "value"};  ///< matrices of a block that get one
+};
+
 struct Training {
-  std::int64_t sequence = 0;      ///< [S]; 0 means the model's max_sequence (2048 if it has none)
-  std::int64_t micro_batch = 1;   ///< [B] sequences in one forward pass
-  std::int64_t global_batch = 0;  ///< sequences in one optimizer step; 0 means micro_batch
+  Method method = Method::supervised;
+  std::int64_t prompt_tokens = 0;  ///< of a sequence of PPO; the policy writes the rest
+  std::int64_t sequence = 0;       ///< [S]; 0 means the model's max_sequence (2048 if it has none)
+  std::int64_t micro_batch = 1;    ///< [B] sequences in one forward pass
+  std::int64_t global_batch = 0;   ///< sequences in one optimizer step; 0 means micro_batch
   Precision precision = Precision::bf16_mixed;
   Recompute recompute = Recompute::none;
   Optimizer optimizer = Optimizer::adamw;
   CausalFlop causal_flop = CausalFlop::full;
   Parallel parallel;
-  std::vector<std::string> frozen;  ///< parameters that are not trained: query, key, value, output, up, gate, down,
-                                    ///< norm, embedding, position, head
+  std::vector<std::string> frozen;     ///< parameters that are not trained: query, key, value, output, up, gate, down,
+                                       ///< norm, embedding, position, head
+  Dtype frozen_weights = Dtype::bf16;  ///< of block matrices that are not trained, as stored: fp8 and fp4 stand for any
+                                       ///< format of 8 and 4 bits (QLoRA); otherwise as `precision` stores weights
+  Adapter adapter;
   // The run itself (dtcalc run train); a prediction of one step does not depend on them.
   std::int64_t steps = 100;
   std::int64_t warmup_steps = 10;
@@ -276,6 +307,18 @@ inline std::int64_t data_parallel(const Scenario& scenario) {
 /// Micro-batches that one replica runs in a step [m].
 inline std::int64_t micro_batches(const Scenario& scenario) {
   return scenario.training.global_batch / (scenario.training.micro_batch * data_parallel(scenario));
+}
+
+/// Patches of an image.
+inline std::int64_t patches(const Model& model) {
+  if (model.input != ModelInput::image || model.patch_size == 0) return 0;
+  const std::int64_t side = model.image_size / model.patch_size;
+  return side * side;
+}
+
+/// Whether the head reads one position of a sequence.
+inline bool reads_one_position(const Model& model) {
+  return model.head == Head::classes || model.head == Head::contrast || model.head == Head::reward;
 }
 
 /// Rows of the position table (OPT's has two more than positions).

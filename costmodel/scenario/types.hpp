@@ -42,6 +42,22 @@ enum class RopeScaling : std::uint8_t { none, linear, dynamic, llama3, yarn, lon
 /// heads x head_size (OLMo 2).
 enum class QkNorm : std::uint8_t { none, per_head, full };
 
+/// What a model reads: token ids, or an image cut into patches (Sec. 8).
+enum class ModelInput : std::uint8_t { tokens, image };
+/// What stands on the last block, and with it the loss.
+///   language   logits over the vocabulary at every position (1.11)
+///   classes    logits over classes, from one position of a sequence (Sec. 8)
+///   contrast   a vector per sequence, compared with those of the other tower (Sec. 9)
+///   reward     a number per sequence (7.1)
+///   value      a number per position: the critic of PPO
+enum class Head : std::uint8_t { language, classes, contrast, reward, value };
+/// What an optimizer step trains on (docs/fine-tuning.md).
+///   supervised  the model's own loss; pre-training and supervised fine-tuning cost the same
+///   reward      a reward model from pairs of answers, (7.1)
+///   dpo         the policy from pairs of answers and a frozen reference, (7.6)
+///   ppo         the policy from its own answers, with reward model, value model and frozen reference, (7.2)
+enum class Method : std::uint8_t { supervised, reward, dpo, ppo };
+
 /// Which tensors are stored in which precision. Bytes per parameter of the training state in brackets.
 ///   fp32           everything in 4 bytes (16 with Adam)
 ///   bf16/fp16_mixed   2-byte weights, fp32 gradients, master weights and moments (18: Megatron, E60)

@@ -1,5 +1,7 @@
 #include "costmodel/schedule/simulation.hpp"
 
+#include "costmodel/evaluate/towers.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,6 +15,7 @@ namespace dtcalc {
 using nlohmann::ordered_json;
 
 Result<Simulation> simulate(const Scenario& scenario) {
+  if (auto error = refuse_towers(scenario, "simulate")) return *error;
   if (!scenario.has_training)
     return Error{"/training", "", "is missing: a simulation plays a training step",
                  "add it, for example --set training.micro_batch=1"};

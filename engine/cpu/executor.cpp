@@ -37,6 +37,14 @@ std::optional<Error> refusal(const Scenario& s) {
   if (c.autocast || !c.fuse_softmax || !c.fuse_loss || c.store_dropout_masks || !c.save_norm_statistics)
     return Error{"/software", s.software.id, "was changed into a stack that the CPU kernels do not implement",
                  "use the preset dtcalc-cpu as it is"};
+  if (s.model.input != ModelInput::tokens || s.model.head != Head::language || !s.model.causal ||
+      s.model.text.layers > 0)
+    return Error{"/model", s.model.name,
+                 "is no language model: the CPU engine has no kernels for its input or its head",
+                 "run a decoder-only model; estimate and simulate take this one"};
+  if (s.training.method != Method::supervised || s.training.adapter.rank > 0 || c.packed)
+    return Error{"/training", "", "the CPU engine trains a model's own weights on its own loss",
+                 "run with method supervised, adapter.rank 0 and frozen_weights as the precision"};
   return std::nullopt;
 }
 
@@ -94,16 +102,18 @@ template <class T>
 void Executor<T>::initialize(std::uint64_t seed) {
   initialize_parameters(*pool_, scenario_.model, seed, parameters_, parameter());
   for (int m = 0; m < moments(); ++m)
-    for (const ParameterView& p : parameters_) std::fill_n(moment(m, p.offset), p.elements, T(0));
+    for (const ParameterView& p : parameters_)
+      if (p.trained) std::fill_n(moment(m, p.offset), p.elements, T(0));
   zero_gradients();
 }
 
 template <class T>
 void Executor<T>::zero_gradients() {
   pool_->parallel_for(static_cast<std::int64_t>(parameters_.size()), 1, [&](std::int64_t from, std::int64_t to, int) {
-    for (std::int64_t i = from; i < to; ++i)
-      std::fill_n(gradient(parameters_[static_cast<std::size_t>(i)].offset),
-                  parameters_[static_cast<std::size_t>(i)].elements, T(0));
+    for (std::int64_t i = from; i < to; ++i) {
+      const ParameterView& p = parameters_[static_cast<std::size_t>(i)];
+      if (p.trained) std::fill_n(gradient(p.offset), p.elements, T(0));
+    }
   });
 }
 

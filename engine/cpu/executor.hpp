@@ -38,10 +38,11 @@ class Executor {
   const Scenario& scenario() const { return scenario_; }
   const std::vector<ParameterView>& parameters() const { return parameters_; }
   T* parameter(std::int64_t offset = 0) { return at<T>(training_.plan.parameters) + offset; }
+  /// Of the trained parameter at `offset`.
   T* gradient(std::int64_t offset = 0) { return at<T>(training_.plan.gradients) + offset; }
-  /// Moment 0 or 1 of the parameter at `offset`.
+  /// Moment 0 or 1 of the trained parameter at `offset`.
   T* moment(int which, std::int64_t offset = 0) {
-    return at<T>(training_.plan.moments) + which * training_.plan.parameter_elements + offset;
+    return at<T>(training_.plan.moments) + which * training_.plan.elements.trained + offset;
   }
   int moments() const { return training_.sizes.state.moments; }
 

@@ -184,6 +184,10 @@ void Executor<T>::run_kernel(const Binding& b, const LoweredSegment& s, const Pr
     case Contract::optimizer:
     case Contract::cache_append:
     case Contract::select:
+    case Contract::select_backward:
+    case Contract::class_token:
+    case Contract::class_token_backward:
+    case Contract::unpack:
     case Contract::all_reduce:
     case Contract::all_gather:
     case Contract::reduce_scatter:

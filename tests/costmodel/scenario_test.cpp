@@ -288,8 +288,8 @@ TEST_CASE("a cluster is a preset, a preset with changes, or one device") {
 TEST_CASE("a resolved scenario loads to itself") {
   for (const Preset& model : list_presets(PresetKind::model, data)) {
     INFO(model.name);
-    json document = {
-        {"model", model.name}, {"hardware", "h200"}, {"training", {{"micro_batch", 2}, {"sequence", 128}}}};
+    json document = {{"model", model.name}, {"hardware", "h200"}, {"training", {{"micro_batch", 2}}}};
+    if (load_model(model.name, folders)->input == ModelInput::tokens) document["training"]["sequence"] = 128;
     if (model.name.find("gpt") != std::string::npos)
       document["inference"] = {{"prompt_tokens", 100}, {"new_tokens", 100}};
     const Scenario s = load(document);

@@ -87,7 +87,7 @@ TEST_CASE("gradients of every variant equal finite differences", "[slow]") {
     e->zero_gradients();
     loss_of(*e, b);
     CHECK(e->broken_guard() == -1);
-    std::vector<double> gradient(e->gradient(), e->gradient() + e->training().plan.parameter_elements);
+    std::vector<double> gradient(e->gradient(), e->gradient() + e->training().plan.elements.trained);
 
     // Truncation is h^2 ~ 1e-9 of the third derivative. Two losses near 4 are each rounded by some 4 ulp of it, which
     // is all that shows where the gradient is exactly zero (a key's bias shifts all scores of a query alike).
@@ -278,7 +278,7 @@ TEST_CASE("folding gamma and beta into the products leaves every loss equal to 1
     fold_weights(*plain, *rewritten);
     // Fewer parameters unless betas became biases of wider products.
     if (variant.model.norm == Norm::rms_norm)
-      CHECK(rewritten->training().plan.parameter_elements < plain->training().plan.parameter_elements);
+      CHECK(rewritten->training().plan.elements.trained < plain->training().plan.elements.trained);
     const Batch b = batch_for(s, 12);
     CHECK(std::abs(plain->evaluate(b.tokens, b.targets) - rewritten->evaluate(b.tokens, b.targets)) < 1e-12);
     const std::vector<std::int32_t> line(b.tokens.begin(), b.tokens.begin() + s.training.sequence);

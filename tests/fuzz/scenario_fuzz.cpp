@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "costmodel/data_dir.hpp"
-#include "costmodel/evaluate/evaluate.hpp"
+#include "costmodel/evaluate/towers.hpp"
 #include "costmodel/scenario/fields.hpp"
 #include "costmodel/scenario/json_text.hpp"
 #include "costmodel/scenario/load.hpp"
@@ -19,15 +19,18 @@ using namespace dtcalc;
 namespace {
 
 /// Whatever loads has figures: finite, not negative, parts within their whole.
-void require_sane(const Scenario& scenario, Work work, std::int64_t context) {
-  const Structure structure = make_structure(choices_of(scenario, work));  // not cached: a fuzzer makes too many
-  const Totals t = evaluate(structure, sizes_of(scenario, work, context));
+void require_sane(const Totals& t) {
   for (const double value : {t.step.value(), t.compute.value(), t.exposed.value(), t.bubble.value(), t.host.value(),
                              t.optimizer.value(), t.mfu, t.hfu, t.model_flop.value(), t.hardware_flop.value()})
     if (!std::isfinite(value) || value < 0) std::abort();
   for (const Bytes bytes : {t.parameters_bytes, t.gradients_bytes, t.optimizer_bytes, t.activations_bytes,
                             t.logits_bytes, t.workspace_bytes})
     if (bytes < Bytes(0) || bytes > t.total) std::abort();
+}
+
+void require_sane(const Scenario& scenario, Work work, std::int64_t context) {
+  const Structure structure = make_structure(choices_of(scenario, work));  // not cached: a fuzzer makes too many
+  require_sane(evaluate(structure, sizes_of(scenario, work, context)));
 }
 
 }  // namespace
@@ -51,7 +54,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   const nlohmann::json written = to_json(*scenario);
   const Result<Scenario> again = load_scenario(written, folders);
   if (!again || to_json(*again) != written) std::abort();
-  if (scenario->has_training) require_sane(*scenario, Work::training, 0);
+  if (scenario->has_training && has_towers(*scenario))
+    require_sane(evaluate(*scenario, Work::training));
+  else if (scenario->has_training)
+    require_sane(*scenario, Work::training, 0);
   if (scenario->has_inference) {
     require_sane(*scenario, Work::prefill, 0);
     require_sane(*scenario, Work::decode, scenario->inference.prompt_tokens + 1);
