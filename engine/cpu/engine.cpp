@@ -39,7 +39,7 @@ class CpuEngine final : public Engine {
     return logits;
   }
   Result<StateTensors> state() override {
-    const std::int64_t stride = training().plan.parameter_elements;
+    const std::int64_t stride = training().plan.elements.trained;
     return StateTensors{parameter_tensors(parameters(), executor_->parameter()),
                         moment_tensors(parameters(), executor_->moment(0), executor_->moments(), stride)};
   }

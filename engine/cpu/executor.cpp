@@ -17,6 +17,7 @@
 #include "engine/cpu/optimizer.hpp"
 #include "engine/cpu/workspace.hpp"
 #include "engine/placement.hpp"
+#include "engine/refusal.hpp"
 
 namespace dtcalc::cpu {
 namespace {
@@ -37,15 +38,7 @@ std::optional<Error> refusal(const Scenario& s) {
   if (c.autocast || !c.fuse_softmax || !c.fuse_loss || c.store_dropout_masks || !c.save_norm_statistics)
     return Error{"/software", s.software.id, "was changed into a stack that the CPU kernels do not implement",
                  "use the preset dtcalc-cpu as it is"};
-  if (s.model.input != ModelInput::tokens || s.model.head != Head::language || !s.model.causal ||
-      s.model.text.layers > 0)
-    return Error{"/model", s.model.name,
-                 "is no language model: the CPU engine has no kernels for its input or its head",
-                 "run a decoder-only model; estimate and simulate take this one"};
-  if (s.training.method != Method::supervised || s.training.adapter.rank > 0 || c.packed)
-    return Error{"/training", "", "the CPU engine trains a model's own weights on its own loss",
-                 "run with method supervised, adapter.rank 0 and frozen_weights as the precision"};
-  return std::nullopt;
+  return refuse_beyond_language(s);
 }
 
 }  // namespace

@@ -133,25 +133,26 @@ Failure CudaEngine<T>::wait(const char* what) {
 
 template <class T>
 Failure CudaEngine<T>::initialize(std::uint64_t seed) {
-  host_masters_.assign(bytes(training_.plan.parameter_elements), 0.0f);
+  const ParameterElements& elements = training_.plan.elements;
+  host_masters_.assign(bytes(elements.trained + elements.frozen), 0.0f);
   cpu::initialize_parameters(pool_, scenario_.model, seed, parameters_, host_masters_.data());
   host_moments_.clear();
-  const std::int64_t moment_bytes = training_.sizes.state.moments * training_.plan.parameter_elements * 4;
+  const std::int64_t moment_bytes = training_.sizes.state.moments * trained() * 4;
   if (auto error = error_of(cudaMemsetAsync(moment(0), 0, bytes(moment_bytes), stream_), "moments")) return error;
   return take_state();
 }
 
 template <class T>
 Failure CudaEngine<T>::take_state() {
-  const std::size_t region = bytes(training_.plan.parameter_elements) * sizeof(float);
-  const auto upload = [&](void* to, const std::vector<float>& from) {
-    return error_of(cudaMemcpyAsync(to, from.data(), from.size() * sizeof(float), cudaMemcpyHostToDevice, stream_),
-                    "training state");
+  const std::size_t region = bytes(trained()) * sizeof(float);
+  const auto upload = [&](void* to, const std::vector<float>& from, std::size_t size) {
+    return error_of(cudaMemcpyAsync(to, from.data(), size, cudaMemcpyHostToDevice, stream_), "training state");
   };
-  if (auto error = upload(masters(), host_masters_)) return error;
-  if (auto error = upload(moment(0), host_moments_)) return error;
+  if (auto error = upload(masters(), host_masters_, region)) return error;
+  if (auto error = upload(moment(0), host_moments_, host_moments_.size() * sizeof(float))) return error;
   if (auto error = error_of(cudaMemsetAsync(gradients(), 0, region, stream_), "gradients")) return error;
   if (auto error = weights_from_masters()) return error;
+  if (auto error = upload_frozen()) return error;
   return wait("training state");
 }
 
@@ -160,24 +161,48 @@ Failure CudaEngine<T>::weights_from_masters() {
   if constexpr (std::is_same_v<T, float>)
     return std::nullopt;
   else
-    return error_of(cast(context_, training_.plan.parameter_elements, masters(), weights()), "weights");
+    return error_of(cast(context_, trained(), masters(), weights()), "weights");
+}
+
+/// Frozen parameters have no master: they lie in the weights alone, rounded once.
+template <class T>
+Failure CudaEngine<T>::upload_frozen() {
+  const std::size_t frozen = bytes(training_.plan.elements.frozen);
+  host_frozen_.resize(frozen);
+  std::copy_n(host_masters_.begin() + trained(), frozen, host_frozen_.begin());
+  return error_of(
+      cudaMemcpyAsync(weights() + trained(), host_frozen_.data(), frozen * sizeof(T), cudaMemcpyHostToDevice, stream_),
+      "frozen parameters");
+}
+
+/// Into `host_masters_`; waits for the stream.
+template <class T>
+Failure CudaEngine<T>::download_frozen() {
+  host_frozen_.resize(bytes(training_.plan.elements.frozen));
+  if (auto error = error_of(cudaMemcpyAsync(host_frozen_.data(), weights() + trained(), host_frozen_.size() * sizeof(T),
+                                            cudaMemcpyDeviceToHost, stream_),
+                            "frozen parameters"))
+    return error;
+  if (auto error = wait("frozen parameters")) return error;
+  std::transform(host_frozen_.begin(), host_frozen_.end(), host_masters_.begin() + trained(),
+                 [](T value) { return static_cast<float>(value); });
+  return std::nullopt;
 }
 
 template <class T>
 Result<StateTensors> CudaEngine<T>::state() {
-  const std::int64_t stride = training_.plan.parameter_elements;
   const int moments = training_.sizes.state.moments;
-  host_masters_.resize(bytes(stride));
-  host_moments_.resize(bytes(moments * stride));
-  const auto download = [&](std::vector<float>& to, const float* from) {
-    return error_of(cudaMemcpyAsync(to.data(), from, to.size() * sizeof(float), cudaMemcpyDeviceToHost, stream_),
+  host_masters_.resize(bytes(trained() + training_.plan.elements.frozen));
+  host_moments_.resize(bytes(moments * trained()));
+  const auto download = [&](std::vector<float>& to, const float* from, std::int64_t elements) {
+    return error_of(cudaMemcpyAsync(to.data(), from, bytes(elements) * sizeof(float), cudaMemcpyDeviceToHost, stream_),
                     "training state");
   };
-  if (auto error = download(host_masters_, masters())) return *error;
-  if (auto error = download(host_moments_, moment(0))) return *error;
-  if (auto error = wait("training state")) return *error;
+  if (auto error = download(host_masters_, masters(), trained())) return *error;
+  if (auto error = download(host_moments_, moment(0), moments * trained())) return *error;
+  if (auto error = download_frozen()) return *error;
   return StateTensors{parameter_tensors(parameters_, host_masters_.data()),
-                      moment_tensors(parameters_, host_moments_.data(), moments, stride)};
+                      moment_tensors(parameters_, host_moments_.data(), moments, trained())};
 }
 
 template <class T>
@@ -286,9 +311,7 @@ Failure CudaEngine<T>::update() {
   Scalars* const s = scalars();
   if (auto error = error_of(clocks_.enter(clocks_.optimizer(), stream_), "optimizer.norm")) return error;
   if (t.gradient_clip > 0 || scale_.factor > 0) {
-    if (auto error =
-            error_of(squared_norm(context_, training_.plan.parameter_elements, gradients(), &s->squared, false),
-                     "optimizer.norm"))
+    if (auto error = error_of(squared_norm(context_, trained(), gradients(), &s->squared, false), "optimizer.norm"))
       return error;
     if (auto error = error_of(clip_gradients(context_, &s->squared, factor, t.gradient_clip, &s->norm, &s->state),
                               "optimizer.norm"))
@@ -313,8 +336,7 @@ Failure CudaEngine<T>::update() {
     if (auto error = error_of(status, "optimizer.update")) return error;
   }
   if (auto error =
-          error_of(cudaMemsetAsync(gradients(), 0, bytes(training_.plan.parameter_elements) * sizeof(float), stream_),
-                   "optimizer.update"))
+          error_of(cudaMemsetAsync(gradients(), 0, bytes(trained()) * sizeof(float), stream_), "optimizer.update"))
     return error;
   return error_of(clocks_.leave(stream_), "optimizer.update");
 }

@@ -71,12 +71,12 @@ class CudaEngine final : public Engine {
   std::byte* temporary() const {
     return at<std::byte>(training_.plan.workspace + (workspace_.scalars + workspace_.tables).value());
   }
-  /// fp32 values of the parameters: the masters, or the parameters themselves.
+  /// fp32 values of the trained parameters: the masters, or the parameters themselves.
   float* masters() const { return at<float>(master_offset_); }
   float* gradients() const { return at<float>(training_.plan.gradients); }
-  float* moment(int which) const {
-    return at<float>(training_.plan.moments) + which * training_.plan.parameter_elements;
-  }
+  float* moment(int which) const { return at<float>(training_.plan.moments) + which * trained(); }
+  /// Elements that have a gradient, a master and moments; they come first among the parameters.
+  std::int64_t trained() const { return training_.plan.elements.trained; }
   T* weights() const { return at<T>(training_.plan.parameters); }
 
   Failure load_inputs(const Binding& binding, std::span<const std::int32_t> tokens,
@@ -105,6 +105,8 @@ class CudaEngine final : public Engine {
   Result<double> loss_of_stream();
   Failure wait(const char* what);
   Failure weights_from_masters();
+  Failure upload_frozen();
+  Failure download_frozen();
 
   Scenario scenario_;
   EngineOptions options_;
@@ -123,7 +125,9 @@ class CudaEngine final : public Engine {
   std::map<std::string, cudaGraphExec_t> graphs_;
   std::vector<ProductShape>* collecting_ = nullptr;  ///< products are noted here instead of run
   cpu::ThreadPool pool_;
-  std::vector<float> host_masters_, host_moments_;  ///< the memory of state()
+  std::vector<float> host_masters_;  ///< values of all parameters; with the moments the memory of state()
+  std::vector<float> host_moments_;
+  std::vector<T> host_frozen_;  ///< of two bytes: parameters without a master, as they are stored
   LossScale scale_;
   std::uint32_t step_ = 0, micro_batch_ = 0;
   double loss_factor_ = 0;
