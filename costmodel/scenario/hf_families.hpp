@@ -41,4 +41,35 @@ void read_hf_rope(HfReader& reader, Model& model, const HfRopeKeys& keys);
 /// Which layers are local, from a list of kinds: the last of each n is global, or all are alike.
 void read_hf_layer_types(HfReader& reader, Model& model, const std::vector<std::string>& types);
 
+// One function per family, in hf_families_gpt.cpp, hf_families_llama.cpp and hf_families_gemma.cpp; and what they
+// share.
+namespace hf {
+
+void set_attention_biases(Model& model, bool qkv, bool output);
+
+/// head_dim, where the family's default may be hidden_size / heads (`absent` = 0).
+void read_head_size(HfReader& reader, Model& model, std::int64_t absent);
+
+/// What Llama and its descendants share: RMSNorm, gated MLP, RoPE, no biases.
+Model llama_like(HfReader& reader);
+
+Model gpt2(HfReader& reader);
+Model gptj(HfReader& reader);
+Model gpt_neox(HfReader& reader);
+Model opt(HfReader& reader);
+Model falcon(HfReader& reader);
+Model phi(HfReader& reader);
+
+Model llama(HfReader& reader);
+Model mistral(HfReader& reader);
+Model qwen2(HfReader& reader);
+Model qwen3(HfReader& reader);
+Model phi3(HfReader& reader);
+
+Model gemma(HfReader& reader);
+Model gemma2(HfReader& reader);
+Model gemma3_text(HfReader& reader);
+
+}  // namespace hf
+
 }  // namespace dtcalc
