@@ -21,12 +21,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-/// A preset's name stays; a path becomes absolute, so that it does not start at the scenario file's folder.
-std::string located(const std::string& name_or_path) {
-  const bool is_path = name_or_path.find('/') != std::string::npos || name_or_path.ends_with(".json");
-  return is_path ? fs::absolute(name_or_path).string() : name_or_path;
-}
-
 /// The sections a scenario cannot do without, in the words of the command line.
 std::vector<Error> missing_sections(const json& document) {
   std::vector<Error> errors;
@@ -50,6 +44,10 @@ std::vector<Error> with_preset_hint(std::vector<Error> errors, const std::string
 }
 
 }  // namespace
+
+std::string located(const std::string& name_or_path) {
+  return is_path(name_or_path) ? fs::absolute(name_or_path).string() : name_or_path;
+}
 
 void add_output(CLI::App& verb, OutputOptions& options, bool has_csv) {
   CLI::Option* as_json = verb.add_flag("--json", options.json, "Print JSON (docs/json.md)");

@@ -47,6 +47,9 @@ void add_common(CLI::App& verb, CommonOptions& options, bool has_csv = true);
 /// those in the scenario file at its folder.
 Result<Scenario> load(const CommonOptions& options);
 
+/// A preset's name stays; a path becomes absolute, so that it does not start at the scenario file's folder.
+std::string located(const std::string& name_or_path);
+
 /// The same before checking: the document with the options put in, and the folder its relative paths start at. For
 /// verbs that load many variants.
 struct Document {

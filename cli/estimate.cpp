@@ -8,12 +8,11 @@
 #include <vector>
 
 #include "cli/common.hpp"
-#include "cli/quantity.hpp"
 #include "cli/verbs.hpp"
 #include "costmodel/data_dir.hpp"
 #include "costmodel/report/devices.hpp"
 #include "costmodel/report/estimate.hpp"
-#include "costmodel/scenario/load.hpp"
+#include "costmodel/scenario/presets.hpp"
 
 namespace dtcalc::cli {
 namespace {
@@ -26,39 +25,22 @@ struct Options {
   std::string draft, acceptance;
 };
 
-/// Beam search and speculative decoding, where they were asked for.
-std::vector<Error> add_generation(const Options& options, report::Estimate& estimate) {
-  const bool speculates = !options.draft.empty() || !options.acceptance.empty();
-  if (options.beams == 0 && !speculates) return {};
-  const Scenario& scenario = estimate.scenario;
-  if (!scenario.has_inference)
-    return {{options.beams > 0 ? "--beams" : "--draft", "", "is of a scenario with inference",
-             "add one, e.g. --set inference.batch=1"}};
-  if (options.beams > 0) estimate.beam_search = beam_search_of(scenario, options.beams);
-  if (!speculates) return {};
-  if (options.draft.empty() || options.acceptance.empty())
-    return {{options.draft.empty() ? "--draft" : "--acceptance", "", "is missing",
-             "give the draft model and the probability that a draft is accepted: --draft llama2-7b --acceptance 0.8"}};
-  OptionReader read;
-  const std::optional<double> acceptance = read.number("--acceptance", options.acceptance, 1);
-  if (!acceptance) return read.errors();
-  const Result<Model> draft = load_model(options.draft, {data_dir(), {}});
-  if (!draft) return draft.errors();
-  Result<Speculative> speculative = speculative_of(scenario, *draft, *acceptance);
-  if (!speculative) {
-    std::vector<Error> errors = speculative.errors();
-    for (Error& e : errors) e.place = fmt::format("--draft {}", e.place);
-    return errors;
-  }
-  estimate.speculative = std::move(speculative).value();
-  return {};
+/// The options that are short for keys of the scenario, as overrides before those of --set.
+CommonOptions with_generation(const Options& options) {
+  CommonOptions common = options.common;
+  std::vector<std::string> sets;
+  if (options.beams > 0) sets.push_back(fmt::format("inference.beams={}", options.beams));
+  if (!options.draft.empty()) sets.push_back(fmt::format("inference.draft.model={}", located(options.draft)));
+  if (!options.acceptance.empty()) sets.push_back(fmt::format("inference.draft.acceptance={}", options.acceptance));
+  common.set.insert(common.set.begin(), sets.begin(), sets.end());
+  return common;
 }
 
 /// The scenario on every hardware preset. An error that all of them give is the scenario's own.
 int run_on_all(const Options& options) {
   for (const auto& [name, given] :
        {std::pair("--operators", options.operators), std::pair("--beams", options.beams > 0),
-        std::pair("--draft", !options.draft.empty())})
+        std::pair("--draft", !options.draft.empty()), std::pair("--acceptance", !options.acceptance.empty())})
     if (given) return fail(Error{name, "", "is of one device, --hardware all of many", "name one device"});
   std::vector<report::DeviceEstimate> devices;
   bool any = false, fits = false;
@@ -87,10 +69,9 @@ int run_on_all(const Options& options) {
 
 int run(const Options& options) {
   if (options.common.hardware == "all") return run_on_all(options);
-  const Result<Scenario> scenario = load(options.common);
+  const Result<Scenario> scenario = load(with_generation(options));
   if (!scenario) return fail(scenario.errors());
-  report::Estimate estimate = report::estimate(*scenario);
-  if (const std::vector<Error> errors = add_generation(options, estimate); !errors.empty()) return fail(errors);
+  const report::Estimate estimate = report::estimate(*scenario);
   const OutputOptions& output = options.common.output;
   std::string text;
   if (output.json)
@@ -113,12 +94,13 @@ void add_estimate(CLI::App& program, int& exit_code) {
   add_common(*verb, options->common);
   verb->add_flag("--operators", options->operators, "A row per group of kernels, and the saved tensors");
   verb->add_flag("--require-fit", options->require_fit, "Exit with 1 when the device's memory does not suffice");
-  verb->add_option("--beams", options->beams, "Inference: beam search with so many hypotheses a sequence")
+  verb->add_option("--beams", options->beams, "Short for --set inference.beams=N: what beam search costs")
       ->type_name("N")
       ->check(CLI::Range(1, 4096));
-  verb->add_option("--draft", options->draft, "Inference: speculative decoding with this draft model")
+  verb->add_option("--draft", options->draft, "Short for --set inference.draft.model=NAME|FILE: speculative decoding")
       ->type_name("NAME|FILE");
-  verb->add_option("--acceptance", options->acceptance, "Probability that a draft is accepted")->type_name("SHARE");
+  verb->add_option("--acceptance", options->acceptance, "Short for --set inference.draft.acceptance=SHARE")
+      ->type_name("SHARE");
   verb->callback([options, &exit_code] { exit_code = run(*options); });
 }
 

@@ -7,7 +7,7 @@
 
 namespace dtcalc {
 
-std::optional<Error> refuse_beyond_language(const Scenario& s) {
+std::optional<Error> refuse_everywhere(const Scenario& s) {
   const Model& m = s.model;
   const Training& t = s.training;
   if (m.input != ModelInput::tokens || m.head != Head::language || !m.causal)
@@ -17,6 +17,9 @@ std::optional<Error> refuse_beyond_language(const Scenario& s) {
     return Error{"/training/method", fmt::format("\"{}\"", name_of(t.method)),
                  "trains on answers, and the engine trains on the next token",
                  "set training.method=supervised; estimate takes this one"};
+  if (t.optimizer == Optimizer::adam8bit)
+    return Error{"/training/optimizer", "\"adam8bit\"", "keeps moments in 8 bits, and the engine's optimizers in 32",
+                 "set training.optimizer=adamw; estimate takes this one"};
   if (t.adapter.rank > 0)
     return Error{"/training/adapter/rank", fmt::format("{}", t.adapter.rank),
                  "adapters have no kernels in the engine, which trains a model's own weights",

@@ -9,7 +9,8 @@
 
 namespace dtcalc {
 
-/// Models that are no decoder-only language models, and training that is not of a model's own weights on its own loss.
-[[nodiscard]] std::optional<Error> refuse_beyond_language(const Scenario& scenario);
+/// Models that are no decoder-only language models, training that is not of a model's own weights on its own loss, and
+/// optimizers without a kernel.
+[[nodiscard]] std::optional<Error> refuse_everywhere(const Scenario& scenario);
 
 }  // namespace dtcalc

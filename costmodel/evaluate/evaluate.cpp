@@ -153,6 +153,11 @@ class Combination {
   std::int64_t weight_bytes(std::int64_t n, std::int64_t packed, int width) const {
     return bytes_of(n - packed, width) + packed_bytes(packed, half(Width::packed));
   }
+  std::int64_t local_small(const StageShape& shape) const {
+    std::int64_t n = 0;
+    for (int i = 0; i < kinds_ + 2; ++i) n += repeat(shape, i) * segments_.cost[i].small;
+    return n;
+  }
   std::int64_t local_trained(const StageShape& shape) const {
     std::int64_t n = 0;
     for (int i = 0; i < kinds_ + 2; ++i)
@@ -180,8 +185,8 @@ class Combination {
         Bytes(weight_bytes(shard_of(n - packed, 3) + shard_of(packed, 3), shard_of(packed, 3), sizes_.state.weight));
     c.parts.gradients = Bytes(bytes_of(shard_of(trained, 2), sizes_.state.gradient));
     const std::int64_t owned = shard_of(trained, 1);
-    c.parts.optimizer =
-        Bytes(bytes_of(owned, sizes_.state.master) + sizes_.state.moments * bytes_of(owned, sizes_.state.moment));
+    c.parts.optimizer = Bytes(bytes_of(owned, sizes_.state.master) +
+                              moment_bytes(sizes_.state, owned, shard_of(local_small(shape), 1)));
     std::int64_t saved = 0;
     for (int i = 0; i < kinds_ + 2; ++i) {
       if (repeat(shape, i) == 0) continue;
@@ -305,16 +310,18 @@ class Combination {
   struct OptimizerWork {
     double read, written;
   };
-  OptimizerWork optimizer_bytes(std::int64_t trained) const {
-    const auto n = static_cast<double>(shard_of(trained, 1));
+  OptimizerWork optimizer_bytes(const StageShape& shape) const {
+    const std::int64_t owned = shard_of(local_trained(shape), 1);
+    const auto n = static_cast<double>(owned);
     const double gradient = n * sizes_.state.gradient / 2, weights = n * sizes_.state.weight / 2;
-    const double state = n * (sizes_.state.master + sizes_.state.moments * sizes_.state.moment) / 2;
+    const double state = n * sizes_.state.master / 2 +
+                         static_cast<double>(moment_bytes(sizes_.state, owned, shard_of(local_small(shape), 1)));
     // With a master copy the weights are only written; without one they are read too.
     return {gradient + state + (sizes_.state.master ? 0 : weights), state + weights};
   }
   double optimizer_seconds(const StageShape& shape) const {
     const std::int64_t trained = local_trained(shape);
-    const OptimizerWork w = optimizer_bytes(trained);
+    const OptimizerWork w = optimizer_bytes(shape);
     const double clip =
         structure_.choices.clip ? loop_seconds("gradient_norm", shard_of(trained, 2), clip_bytes(trained), 0) : 0;
     return clip + loop_seconds(optimizer_law(), shard_of(trained, 1), w.read, w.written);
@@ -323,7 +330,16 @@ class Combination {
     return static_cast<double>(shard_of(trained, 2)) * sizes_.state.gradient / 2;
   }
   std::string_view optimizer_law() const {
-    return structure_.choices.optimizer == Optimizer::adamw ? "optimizer.adamw" : "optimizer.sgd";
+    switch (structure_.choices.optimizer) {
+      case Optimizer::adamw:
+        return "optimizer.adamw";
+      case Optimizer::adam8bit:
+        return "optimizer.adam8bit";
+      case Optimizer::sgd:
+      case Optimizer::momentum:
+        break;
+    }
+    return "optimizer.sgd";
   }
   double loop_seconds(std::string_view law, std::int64_t elements, double read, double written) const {
     const double measured = sizes_.calibrated ? interpolated_loop(*sizes_.calibrated, law, elements) : 0;
@@ -342,7 +358,7 @@ class Combination {
       add(item, totals_.optimizer);
     };
     if (structure_.choices.clip) loop(norm, "gradient_norm", shard_of(trained, 2), clip_bytes(trained), 0);
-    const OptimizerWork w = optimizer_bytes(trained);
+    const OptimizerWork w = optimizer_bytes(shape);
     loop(update, optimizer_law(), shard_of(trained, 1), w.read, w.written);
   }
 

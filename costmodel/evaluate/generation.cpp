@@ -4,7 +4,7 @@
 #include <array>
 
 #include "costmodel/formulas/speculative.hpp"
-#include "costmodel/scenario/check.hpp"
+#include "costmodel/scenario/draft.hpp"
 
 namespace dtcalc {
 namespace {
@@ -48,21 +48,6 @@ StepParts pass_of(const Scenario& scenario, std::int64_t batch) {
 Seconds verify_seconds(const Scenario& scenario, const StepParts& one, std::int64_t gamma) {
   const StepParts all = pass_of(scenario, scenario.inference.batch * (gamma + 1));
   return Seconds(all.seconds - all.attention_seconds + std::max(one.attention_seconds, all.attention_at_peak));
-}
-
-/// The draft in the target's place.
-Result<Scenario> drafting(const Scenario& scenario, const Model& draft) {
-  Scenario s = scenario;
-  s.has_training = false;
-  s.model = draft;
-  std::vector<Error> errors;
-  check(s, {}, errors);
-  if (errors.empty()) return s;
-  s.inference.tensor = 1;
-  errors.clear();
-  check(s, {}, errors);
-  if (!errors.empty()) return errors;
-  return s;
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // What ways of generating cost beside plain decoding: beam search (11.3) and speculative decoding (11.4). Called by
-// `dtcalc estimate --beams` and `--draft`.
+// report::estimate for scenarios with `inference.beams` or `inference.draft`.
 #pragma once
 
 #include <optional>

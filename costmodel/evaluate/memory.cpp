@@ -52,6 +52,7 @@ void plan_segment(const LoweredSegment& s, const Sizes& sizes, const std::int64_
       return p.trained ? e.trained : p.packed ? e.packed : e.frozen;
     };
     plan.parameter[i] = of(plan.elements);
+    if (p.trained && !p.tied && values[p.extent] < kSmallestScaledTensor) plan.elements.small += padded;
     of(p.tied ? plan.tied : plan.elements) += padded;
   }
   plan.input_bytes = 0;
@@ -85,6 +86,7 @@ void plan_stage(const Structure& structure, const Sizes& sizes, const StageShape
   ParameterElements elements, largest_block;
   const auto add = [](ParameterElements& to, std::int64_t n, const ParameterElements& of) {
     to.trained += n * of.trained, to.frozen += n * of.frozen, to.packed += n * of.packed;
+    to.small += n * of.small;
   };
   std::int64_t slots = 0, scratch = 0;
   for (int i = 0; i < kinds + 2; ++i) {
@@ -123,7 +125,7 @@ void plan_stage(const Structure& structure, const Sizes& sizes, const StageShape
   region(plan.parameters, weights(elements, 3));
   region(plan.gradients, bytes_of(share(elements.trained, 2), sizes.state.gradient));
   region(plan.master, bytes_of(share(elements.trained, 1), sizes.state.master));
-  region(plan.moments, sizes.state.moments * bytes_of(share(elements.trained, 1), sizes.state.moment));
+  region(plan.moments, moment_bytes(sizes.state, share(elements.trained, 1), share(elements.small, 1)));
   region(plan.tokens, shape.prologue ? plan.segment[0].input_bytes : 0);
   region(plan.targets, shape.epilogue ? plan.segment[kinds + 1].input_bytes : 0);
   region(plan.slots, slots);

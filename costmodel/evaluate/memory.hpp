@@ -20,6 +20,7 @@ namespace dtcalc {
 /// Numbers of parameters by how they are stored.
 struct ParameterElements {
   std::int64_t trained = 0, frozen = 0, packed = 0;
+  std::int64_t small = 0;  ///< of the trained ones those in tensors below kSmallestScaledTensor
 };
 
 /// Offsets of one segment kind's tensors; strides for kinds that repeat.

@@ -18,6 +18,7 @@ void count(const LoweredSegment& s, const Sizes& sizes, const std::int64_t* valu
     }
     cost.parameters += local;
     if (p.packed) cost.packed += local;
+    if (p.trained && local < kSmallestScaledTensor) cost.small += local;
     cost.whole_parameters += n;
     if (p.trained) cost.trained += local, cost.whole_trained += n;
     if (p.embedding) cost.whole_embedding += n;

@@ -31,6 +31,7 @@ struct GroupItem {
 
 struct SegmentCost {
   std::int64_t parameters = 0, trained = 0;  ///< on this rank; of a tied head none
+  std::int64_t small = 0;                    ///< those of the trained ones in tensors below kSmallestScaledTensor
   std::int64_t packed = 0;                   ///< those of the parameters that are stored in 8 or 4 bits
   std::int64_t tied = 0, tied_trained = 0;   ///< the copy that a head needs on another stage than its table
   std::int64_t whole_parameters = 0, whole_trained = 0, whole_embedding = 0;  ///< of the model

@@ -54,7 +54,9 @@ StateWidths state_widths(Precision precision, Optimizer optimizer) {
     w.gradient = low ? k2 : k4;
   }
   if (w.gathered == 0) w.gathered = w.weight;
-  w.moments = optimizer == Optimizer::adamw ? 2 : optimizer == Optimizer::momentum ? 1 : 0;
+  w.scaled = optimizer == Optimizer::adam8bit;
+  if (w.scaled) w.moment = 2;
+  w.moments = optimizer == Optimizer::adamw || w.scaled ? 2 : optimizer == Optimizer::momentum ? 1 : 0;
   return w;
 }
 

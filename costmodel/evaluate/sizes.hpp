@@ -20,6 +20,7 @@ struct StateWidths {
   std::int8_t weight = 0, gradient = 0, master = 0, moment = 0;  ///< half-bytes; master 0: no separate copy
   std::int8_t moments = 0;                                       ///< 2 Adam, 1 momentum, 0 SGD
   std::int8_t gathered = 0;                                      ///< half-bytes of a weight that ZeRO gathers
+  bool scaled = false;                                           ///< moments in blocks with a scale each
 };
 
 struct Sizes {
@@ -77,7 +78,19 @@ inline std::int64_t packed_bytes(std::int64_t elements, int half_bytes) {
   return half_bytes > 1 ? plain : plain + (elements + 63) / 64 + 4 * ((elements + 16383) / 16384);
 }
 
+/// 8-bit optimizers scale blocks of 256 elements by their largest magnitude, in 4 bytes, and leave tensors of fewer
+/// than 4096 elements in 32 bits (Dettmers et al. 2022, arXiv 2110.02861, Sec. 2; blocks and threshold are the
+/// documented defaults of bitsandbytes, `block_wise` and `min_8bit_size`).
+inline constexpr std::int64_t kMomentBlock = 256, kSmallestScaledTensor = 4096;
+
 /// Bytes of `elements` of a width class.
 inline std::int64_t bytes_of(std::int64_t elements, int half_bytes) { return (elements * half_bytes + 1) / 2; }
+
+/// Bytes of all moments of `elements`, of which `small` lie in tensors that stay in 32 bits.
+inline std::int64_t moment_bytes(const StateWidths& state, std::int64_t elements, std::int64_t small) {
+  if (!state.scaled) return state.moments * bytes_of(elements, state.moment);
+  const std::int64_t scaled = elements - small, blocks = (scaled + kMomentBlock - 1) / kMomentBlock;
+  return state.moments * (bytes_of(scaled, state.moment) + 4 * blocks + 4 * small);
+}
 
 }  // namespace dtcalc

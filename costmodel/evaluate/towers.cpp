@@ -169,9 +169,9 @@ Totals evaluate_towers(const Scenario& scenario, Details* details) {
   const std::vector<Tower> towers = towers_of(scenario);
   Totals sum;
   Bytes stays{0}, most{-1}, phase_saved{0}, phase_running{0};
+  Bytes phase_exact{0}, peak_exact{0};  // what is saved without the padding between buffers
   double at_peak = 0, executed_at_peak = 0;
   std::size_t peak = 0, running = 0;
-  Bytes peak_saved{0};
   std::vector<Totals> each;
   for (std::size_t i = 0; i < towers.size(); ++i) {
     const Tower& tower = towers[i];
@@ -184,19 +184,20 @@ Totals evaluate_towers(const Scenario& scenario, Details* details) {
     if (!tower.borrows_weights) add_parameters(sum, t);
     const TowerMemory memory = memory_of(tower, t, own.plan);
     stays += memory.stays;
-    if (i == 0 || tower.phase != towers[i - 1].phase) phase_saved = phase_running = Bytes(0);
+    if (i == 0 || tower.phase != towers[i - 1].phase) phase_saved = phase_running = phase_exact = Bytes(0);
     phase_saved += memory.saved;
+    phase_exact += t.saved_bytes;
     if (memory.running >= phase_running) phase_running = memory.running, running = i;
     if (phase_saved + phase_running > most)
-      most = phase_saved + phase_running, peak = running, peak_saved = phase_saved;
+      most = phase_saved + phase_running, peak = running, peak_exact = phase_exact;
     if (!is_serving(tower.work)) {
       sum.devices = t.devices;
       if (sum.tokens == Tokens(0)) sum.tokens = t.tokens;
     }
     if (!details) continue;
     details->towers.push_back({tower.name, t, tower.runs});
+    if (towers.size() == 1) details->stages = std::move(own.stages);  // of several, a stage's share is no stage's whole
     append(*details, std::move(own), static_cast<int>(i), tower.runs);
-    if (i == 0 || details->stages.empty()) details->stages = std::move(own.stages);
   }
   const Totals& at = each[peak];
   sum.total = stays + most;
@@ -204,7 +205,7 @@ Totals evaluate_towers(const Scenario& scenario, Details* details) {
   sum.peak.tower = static_cast<int>(peak);
   sum.stage = at.stage;
   sum.parameters_per_layer = each.front().parameters_per_layer;
-  sum.saved_bytes = std::min(peak_saved, most);
+  sum.saved_bytes = peak_exact;
   sum.logits_bytes = at.logits_bytes;
   sum.activations_bytes = sum.saved_bytes + at.activations_bytes - at.saved_bytes;
   sum.workspace_bytes = sum.total - sum.parameters_bytes - sum.gradients_bytes - sum.optimizer_bytes -
@@ -217,14 +218,31 @@ Totals evaluate_towers(const Scenario& scenario, Details* details) {
   return sum;
 }
 
+Tokens tokens_of_step(const Scenario& scenario) {
+  const std::vector<Tower> towers = towers_of(scenario);
+  const Training& t = towers.front().scenario.training;
+  return Tokens(t.global_batch * t.sequence);
+}
+
 std::optional<Error> refuse_towers(const Scenario& scenario, std::string_view verb) {
   if (!has_towers(scenario)) return std::nullopt;
-  const bool text = scenario.model.text.layers > 0;
+  const Training& t = scenario.training;
+  std::vector<std::string_view> names;
+  for (const Tower& tower : towers_of(scenario)) names.push_back(tower.name);
+  if (scenario.model.text.layers > 0)
+    return Error{"/model/text/layers", fmt::format("{}", scenario.model.text.layers),
+                 fmt::format("makes a step of two towers ({}), and {} follows one model", fmt::join(names, ", "), verb),
+                 "estimate adds the towers up, simulate plays them; or describe one tower as a model of its own"};
+  const bool pairs = t.method == Method::dpo || t.method == Method::reward;
   return Error{
-      text ? "/model/text/layers" : "/training/method",
-      text ? fmt::format("{}", scenario.model.text.layers) : fmt::format("\"{}\"", name_of(scenario.training.method)),
-      fmt::format("is a step of several towers, and {} follows one", verb),
-      "estimate adds the towers up; or take one of them as a model of its own"};
+      "/training/method", fmt::format("\"{}\"", name_of(t.method)),
+      names.size() == 1
+          ? fmt::format("puts another head on the model and counts pairs, and {} takes the model as it is", verb)
+          : fmt::format("makes a step of several towers ({}), and {} follows one model", fmt::join(names, "; "), verb),
+      fmt::format("estimate adds them up{}; nearest for {} is training.method=supervised{}",
+                  pairs ? ", simulate plays them" : "", verb,
+                  pairs ? " with twice the micro_batch and global_batch, two sequences for a pair"
+                        : ", the policy's update alone")};
 }
 
 }  // namespace dtcalc

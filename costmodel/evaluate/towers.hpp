@@ -34,6 +34,9 @@ std::vector<Tower> towers_of(const Scenario& scenario);
 /// save and the largest scratch among them. `details` gets the towers one by one and their groups together.
 Totals evaluate_towers(const Scenario& scenario, Details* details);
 
+/// Positions that a step's first tower reads: both answers of a pair, an image without its text.
+Tokens tokens_of_step(const Scenario& scenario);
+
 /// For what follows a single model through time: `verb` cannot do that with several.
 std::optional<Error> refuse_towers(const Scenario& scenario, std::string_view verb);
 

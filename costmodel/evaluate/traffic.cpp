@@ -46,23 +46,27 @@ double ProgramTraffic::exposed_ring() const {
   return std::max(0.0, ring_s_ - attention_s_ * (ranks - 1) / ranks);
 }
 
+StateExchange state_exchange(double gathered_bytes, double trained_bytes, double gradient_bytes, const Layout& l) {
+  StateExchange e;
+  if (l.replicas_of_states() == 1) return e;
+  const auto cost = [&](Collective collective, double bytes) {
+    return bytes > 0 ? collective_cost(collective, bytes, l.data_group, l.fabric) : CollectiveCost{};
+  };
+  e.reduce = cost(l.zero == 0 ? Collective::all_reduce : Collective::reduce_scatter, gradient_bytes);
+  if (l.zero > 0) e.gather = cost(Collective::all_gather, l.zero == 3 ? gathered_bytes : trained_bytes);
+  return e;
+}
+
 StateTraffic state_traffic(double gathered_bytes, std::int64_t trained, const Sizes& sizes,
                            const StageSeconds& seconds) {
   const Layout& l = sizes.layout;
   StateTraffic t;
-  if (l.replicas_of_states() == 1 || (trained == 0 && l.zero < 3)) return t;
+  if (l.replicas_of_states() == 1) return t;
   const auto micro_batches = static_cast<double>(sizes.micro_batches);
   const auto layers = static_cast<double>(std::max<std::int64_t>(1, l.layers / l.pipeline));
-  const CollectiveCost reduce =
-      trained == 0
-          ? CollectiveCost{}
-          : collective_cost(l.zero == 0 ? Collective::all_reduce : Collective::reduce_scatter,
-                            static_cast<double>(bytes_of(trained, sizes.state.gradient)), l.data_group, l.fabric);
-  const auto trained_bytes = static_cast<double>(bytes_of(trained, sizes.state.gathered));
-  const CollectiveCost gather =
-      l.zero == 0 ? CollectiveCost{}
-                  : collective_cost(Collective::all_gather, l.zero == 3 ? gathered_bytes : trained_bytes, l.data_group,
-                                    l.fabric);
+  const auto [reduce, gather] =
+      state_exchange(gathered_bytes, static_cast<double>(bytes_of(trained, sizes.state.gathered)),
+                     static_cast<double>(bytes_of(trained, sizes.state.gradient)), l);
   // Of `total`, what does not hide behind `work`: at least one layer's share, which has nothing to hide behind.
   const auto exposed = [&](double total, double work, bool overlaps) {
     return overlaps ? std::max(total / layers, total - work) : total;
@@ -74,9 +78,11 @@ StateTraffic state_traffic(double gathered_bytes, std::int64_t trained, const Si
                          (gather.seconds > 0 ? exposed(gather.seconds, seconds.forward, l.overlap_parameters) : 0);
     return t;
   }
-  t.sent_bytes = (reduce.sent_bytes + 2 * gather.sent_bytes) * micro_batches;
+  const int passes = backward > 0 ? 2 : 1;  // a frozen model has no backward pass to gather for
+  t.sent_bytes = (reduce.sent_bytes + passes * gather.sent_bytes) * micro_batches;
   // Gathering for the backward pass and reducing share the wire of that pass.
   t.exposed_forward_s = exposed(gather.seconds, seconds.forward, l.overlap_parameters);
+  if (passes == 1) return t;
   t.exposed_backward_s = l.overlap_gradients && l.overlap_parameters
                              ? exposed(gather.seconds + reduce.seconds, backward, true)
                              : exposed(gather.seconds, backward, l.overlap_parameters) +

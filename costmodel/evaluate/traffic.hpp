@@ -29,6 +29,13 @@ class ProgramTraffic {
   double tensor_s_ = 0, data_s_ = 0, ring_s_ = 0, attention_s_ = 0;
 };
 
+/// One reduction of gradients and one gathering of weights among the ranks that hold the same parameters: of bytes that
+/// this rank would have whole. ZeRO 3 gathers all weights, 1 and 2 those that were trained.
+struct StateExchange {
+  CollectiveCost reduce, gather;
+};
+StateExchange state_exchange(double gathered_bytes, double trained_bytes, double gradient_bytes, const Layout& layout);
+
 /// What the ranks that hold the same parameters exchange in one step, for one stage.
 struct StateTraffic {
   double sent_bytes = 0;

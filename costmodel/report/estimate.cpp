@@ -104,6 +104,10 @@ Estimate estimate(const Scenario& scenario) {
   if (scenario.has_inference) {
     e.serving = serving_of(scenario, serving);
     e.limits = serving_limits(scenario);
+    if (scenario.inference.beams > 1) e.beam_search = beam_search_of(scenario, scenario.inference.beams);
+    if (scenario.draft)
+      if (Result<Speculative> s = speculative_of(scenario, *scenario.draft, scenario.inference.draft.acceptance))
+        e.speculative = std::move(s).value();
   }
   if (scenario.has_training)
     e.totals = evaluate(e.scenario, Work::training, &details);

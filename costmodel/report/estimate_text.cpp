@@ -194,7 +194,11 @@ std::string time(const Estimate& e, const Paint& paint) {
   const Totals& t = e.totals;
   std::string result = fmt::format("\n{}  {}", paint.bold("Time of a step"), print(t.step));
   if (!(t.step.value() > 0)) return result + "\n";
-  result += fmt::format(", {}, MFU {}, HFU {}\n", print(t.tokens / t.step), percent(t.mfu), percent(t.hfu));
+  const double images = static_cast<double>(e.scenario.training.global_batch) / t.step.value();
+  result += fmt::format(
+      ", {}, MFU {}, HFU {}\n",
+      e.scenario.model.input == ModelInput::image ? fmt::format("{:.4g} images/s", images) : print(t.tokens / t.step),
+      percent(t.mfu), percent(t.hfu));
   std::vector<std::pair<std::string, std::pair<std::string, double>>> parts;
   const auto add = [&](const char* name, Seconds seconds) {
     if (seconds.value() > 0) parts.push_back({name, {print(seconds), seconds / t.step}});

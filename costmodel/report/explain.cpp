@@ -194,7 +194,9 @@ const std::vector<Quantity>& quantities() {
        Scope::micro_batch,
        Topic::state,
        [](const Totals& t) { return number(t.parameters_bytes); },
-       [](const Evaluated& e) { return one("weights", "p_model*N", number(e.totals.parameters_bytes)); },
+       [](const Evaluated& e) {
+         return one("weights", e.structure.choices.packed ? "" : "p_model*N", number(e.totals.parameters_bytes));
+       },
        {"eq_F_2_model"},
        {}},
       {"gradients_bytes",
@@ -213,7 +215,8 @@ const std::vector<Quantity>& quantities() {
        Topic::state,
        [](const Totals& t) { return number(t.optimizer_bytes); },
        [](const Evaluated& e) {
-         return one("master weights and moments", "(separate_master+s_states)*p_master*N_trained",
+         const bool scaled = e.sizes.state.scaled;  // moments with a scale per block: no product of widths
+         return one("master weights and moments", scaled ? "" : "(separate_master+s_states)*p_master*N_trained",
                     number(e.totals.optimizer_bytes));
        },
        {"eq_F_2_optimizer"},

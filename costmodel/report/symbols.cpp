@@ -54,7 +54,7 @@ std::map<std::string, Input, std::less<>> symbols_of(const Scenario& s, const To
   const StateWidths w = state_widths(t.precision, t.optimizer);
   put("p_model", "bytes of a weight", w.weight / 2.0, derived);
   put("p_gradient", "bytes of an accumulated gradient", w.gradient / 2.0, derived);
-  put("p_master", "bytes of a master weight and of a moment", w.moment / 2.0, derived);
+  put("p_master", "bytes of a master weight and of a moment", std::max(w.moment, w.master) / 2.0, derived);
   const double wide = t.precision == Precision::fp64 ? 8 : 4;
   put("p_logits", "bytes of a logit", s.software.narrow_logits ? half_bytes(compute_dtype(t.precision)) / 2.0 : wide,
       derived);
@@ -102,6 +102,9 @@ std::vector<std::string> differences(const Scenario& s, Topic topic) {
     add(devices(s.cluster) > 1, "the devices of the layout share what the equation counts whole");
   const bool adapters = s.training.adapter.rank > 0, frozen = adapters || !s.training.frozen.empty();
   if (topic == Topic::parameters) add(adapters, "adapters have rank x (rows + columns) of every adapted matrix");
+  if (topic == Topic::state)
+    add(s.training.optimizer == Optimizer::adam8bit,
+        "moments of 8 bits have a scale per block; small tensors stay wide");
   if (topic == Topic::state) add(frozen, "frozen parameters have no gradient and no moments");
   if (topic == Topic::activations) {
     add(attention == AttentionKernel::flash, "flash attention keeps nothing of S x S");

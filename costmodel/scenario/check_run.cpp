@@ -169,6 +169,11 @@ void inference(Checks& checks, const Scenario& s) {
                  fmt::format("keep prompt_tokens + new_tokens at or below {}", m.max_sequence));
   size(checks, m, "/inference/batch", i.batch, length);
   tensor(checks, s, "/inference/tensor", i.tensor);
+  checks.require(i.draft.model.empty() == (i.draft.acceptance == 0),
+                 {"/inference/draft/acceptance", "/inference/draft/model"}, text(i.draft.acceptance),
+                 i.draft.model.empty() ? "has no meaning without a draft model" : "accepts no draft",
+                 i.draft.model.empty() ? "name one in /inference/draft/model, or leave it out"
+                                       : "give the probability that a drafted token is accepted, e.g. 0.8");
   checks.require(devices(s.cluster) % i.tensor == 0, {"/inference/tensor", "/cluster"}, text(i.tensor),
                  fmt::format("does not divide the cluster's {} devices", devices(s.cluster)),
                  fmt::format("give a cluster of a multiple of {} devices", i.tensor));

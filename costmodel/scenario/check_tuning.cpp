@@ -1,5 +1,6 @@
 // What image models, adapters and the methods of fine-tuning go together with.
 #include <algorithm>
+#include <array>
 
 #include "costmodel/scenario/checks.hpp"
 #include "costmodel/scenario/json_text.hpp"
@@ -99,12 +100,20 @@ void fine_tuning(Checks& checks, const Scenario& s) {
     return std::find(list.begin(), list.end(), word) != list.end();
   };
   const int stored = half_bytes(t.frozen_weights);
-  checks.require(!checks.said("/training/frozen_weights") || t.frozen_weights == compute_dtype(t.precision) ||
-                     stored <= half_bytes(Dtype::fp8),
+  constexpr std::string_view rank = "/training/adapter/rank", targets = "/training/adapter/targets";
+  constexpr std::array<std::string_view, 7> matrices{"query", "key", "value", "output", "gate", "up", "down"};
+  const bool freezes = t.adapter.rank > 0 || t.method == Method::dpo || t.method == Method::ppo ||
+                       std::any_of(matrices.begin(), matrices.end(), [&](auto word) { return has(t.frozen, word); });
+  checks.require(!freezes || t.frozen_weights == compute_dtype(t.precision) || stored <= half_bytes(Dtype::fp8),
                  {"/training/frozen_weights", "/training/precision"}, fmt::format("\"{}\"", name_of(t.frozen_weights)),
                  "is neither what the precision computes in nor narrower than 16 bits",
                  fmt::format("use {}, fp8 or fp4", name_of(compute_dtype(t.precision))));
-  constexpr std::string_view rank = "/training/adapter/rank", targets = "/training/adapter/targets";
+  checks.require(stored > half_bytes(Dtype::fp8) || freezes, {"/training/frozen_weights", "/training/frozen", rank},
+                 fmt::format("\"{}\"", name_of(t.frozen_weights)), "stores frozen matrices, and none is frozen",
+                 "set training.adapter.rank, name matrices in training.frozen, or leave it out");
+  checks.require(t.adapter.rank > 0 || t.adapter.targets == Adapter{}.targets, {targets, rank}, "",
+                 "names matrices of adapters, which have rank 0",
+                 "set training.adapter.rank, e.g. 16, or leave it out");
   if (t.adapter.rank > 0) {
     checks.require(!t.adapter.targets.empty(), {targets, rank}, "[]", "leaves nothing to train",
                    "name matrices, e.g. [\"query\", \"value\"]");

@@ -20,9 +20,6 @@ class Checks {
   void require(bool condition, std::initializer_list<std::string_view> pointers, const std::string& value,
                const std::string& reason, const std::string& way_out);
 
-  /// Whether the document says it; a derived default is not asked to be possible.
-  bool said(std::string_view pointer) const { return given_.pointers.contains(pointer); }
-
  private:
   bool faulty(std::string_view pointer) const;
 

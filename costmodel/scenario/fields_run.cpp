@@ -40,8 +40,8 @@ std::vector<Field> run() {
       in<&S::training, &T::recompute>(
           "/training/recompute", "What the backward pass computes again instead of keeping: less memory, more time."),
       in<&S::training, &T::optimizer>("/training/optimizer",
-                                      "Update rule: sgd keeps no state, momentum one tensor, "
-                                      "adamw two."),
+                                      "Update rule: sgd keeps no state, momentum one tensor, adamw two, adam8bit two "
+                                      "in 8 bits with a scale per 256 elements; tensors below 4096 stay wide."),
       in<&S::training, &T::causal_flop>(
           "/training/causal_flop", "Convention for model FLOPs of causal attention: the full square or half of it."),
       in<&S::training, &T::parallel, &P::tensor>(
@@ -112,6 +112,16 @@ std::vector<Field> run() {
       in<&S::inference, &I::cache>("/inference/cache", "Stored precision of the cached keys and values.", "precision"),
       in<&S::inference, &I::tensor>("/inference/tensor", positive(1e6),
                                     "Devices that share one replica's matrices and heads [T]."),
+      in<&S::inference, &I::beams>(
+          "/inference/beams", positive(4096),
+          "Hypotheses of a sequence: above 1 estimate adds what beam search costs beside plain "
+          "decoding."),
+      in<&S::inference, &I::draft, &Draft::model>(
+          "/inference/draft/model",
+          "Preset or file of a small model that drafts tokens: estimate adds what speculative decoding gains."),
+      in<&S::inference, &I::draft, &Draft::acceptance>("/inference/draft/acceptance", {0, 1, false, false},
+                                                       "Probability that a drafted token is accepted; above 0 with a "
+                                                       "draft."),
       in<&S::attention>("/attention",
                         "naive stores the S x S scores, flash never does; automatic is the software profile's choice."),
   };

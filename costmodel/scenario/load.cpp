@@ -8,6 +8,7 @@
 
 #include "costmodel/evaluate/measured_rates.hpp"
 #include "costmodel/scenario/check.hpp"
+#include "costmodel/scenario/draft.hpp"
 #include "costmodel/scenario/fields.hpp"
 #include "costmodel/scenario/hf_config.hpp"
 #include "costmodel/scenario/json_text.hpp"
@@ -182,6 +183,25 @@ class Reader {
   const Folders& folders_;
 };
 
+/// Loads what `inference.draft.model` names, relative to the scenario's folder, and tries it in the target's place.
+void load_draft(Scenario& scenario, const Folders& folders, std::vector<Error>& errors) {
+  constexpr const char* place = "/inference/draft/model";
+  std::string& name = scenario.inference.draft.model;
+  if (name.empty() || !scenario.has_inference) return;
+  const Result<fs::path> file = find_preset(PresetKind::model, name, folders, place);
+  Result<Model> model = file ? load_model(name, folders) : Result<Model>(file.errors());
+  if (!model) {
+    errors.insert(errors.end(), model.errors().begin(), model.errors().end());
+    return;
+  }
+  if (is_path(name)) name = fs::absolute(*file).string();  // so that the resolved scenario loads from any folder
+  scenario.draft = std::move(model).value();
+  if (!errors.empty()) return;  // of the target, which the draft's own would repeat
+  if (const Result<Scenario> drafts = drafting(scenario, *scenario.draft); !drafts)
+    for (const Error& e : drafts.errors())
+      errors.push_back({place, name, fmt::format("cannot draft: {}", describe(e)), "choose another draft"});
+}
+
 template <class Part>
 Result<Part> load_part(const std::string& section, const std::string& name_or_path, const Folders& folders,
                        Part Scenario::*part) {
@@ -264,6 +284,7 @@ Result<Scenario> load_scenario(const json& document, const Folders& folders, std
   resolve(reader.scenario.model, reader.given);
   resolve(reader.scenario, reader.given);
   check(reader.scenario, reader.given, reader.errors);
+  load_draft(reader.scenario, folders, reader.errors);
   if (!reader.errors.empty()) return std::move(reader.errors);
   index_measurements(reader.scenario.hardware);
   return std::move(reader.scenario);

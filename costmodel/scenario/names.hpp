@@ -134,8 +134,8 @@ struct EnumNames<GpuArchitecture> {
 };
 template <>
 struct EnumNames<Optimizer> {
-  static constexpr auto last = Optimizer::adamw;
-  static constexpr std::array<std::string_view, 3> list{"sgd", "momentum", "adamw"};
+  static constexpr auto last = Optimizer::adam8bit;
+  static constexpr std::array<std::string_view, 4> list{"sgd", "momentum", "adamw", "adam8bit"};
 };
 template <>
 struct EnumNames<CausalFlop> {

@@ -134,12 +134,15 @@ std::vector<Preset> list_presets(PresetKind kind, const fs::path& data) {
   return presets;
 }
 
+bool is_path(const std::string& name_or_path) {
+  const fs::path written(name_or_path);
+  return written.has_parent_path() || written.extension() == ".json";
+}
+
 Result<fs::path> find_preset(PresetKind kind, const std::string& name_or_path, const Folders& folders,
                              const std::string& place) {
   const std::string value = shown(nlohmann::json(name_or_path));
-  const fs::path written(name_or_path);
-  const bool looks_like_path = written.has_parent_path() || written.extension() == ".json";
-  if (!looks_like_path) {
+  if (!is_path(name_or_path)) {
     std::vector<std::string> names;
     for (const fs::path& file : json_files(folder(kind, folders.data))) {
       names.push_back(file.stem().string());
@@ -158,6 +161,7 @@ Result<fs::path> find_preset(PresetKind kind, const std::string& name_or_path, c
         near.empty() ? "use " + listed(names) + ", or the path of a .json file" : "did you mean " + near + "?"};
   }
   std::error_code code;
+  const fs::path written(name_or_path);
   fs::path file = written.is_absolute() || folders.base.empty() ? written : folders.base / written;
   if (kind == PresetKind::model && fs::is_directory(file, code)) file /= "config.json";
   if (!fs::exists(file, code))

@@ -35,6 +35,9 @@ std::string_view name_of(PresetKind kind);
 /// The presets of a kind, by name.
 std::vector<Preset> list_presets(PresetKind kind, const std::filesystem::path& data);
 
+/// Whether it is the path of a file rather than a preset's name.
+bool is_path(const std::string& name_or_path);
+
 /// The file that `name_or_path` means: a preset's name, a path of a file, or (models) of a folder with a config.json.
 /// An unknown name is an Error at `place` that lists the nearest or all names; a missing file is one of kind `file`.
 Result<std::filesystem::path> find_preset(PresetKind kind, const std::string& name_or_path, const Folders& folders,

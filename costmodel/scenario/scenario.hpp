@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -235,6 +236,12 @@ struct Training {
   std::uint64_t seed = 1;
 };
 
+/// The small model of speculative decoding (11.4), which proposes tokens that the scenario's model checks.
+struct Draft {
+  std::string model;      ///< preset or absolute path of a file; empty: there is none
+  double acceptance = 0;  ///< probability that a proposed token is accepted, independently of the others
+};
+
 struct Inference {
   std::int64_t batch = 1;
   std::int64_t prompt_tokens = 512;
@@ -243,6 +250,8 @@ struct Inference {
   Dtype weights = Dtype::bf16;  ///< of the matrices as stored; narrower than `precision` when quantised
   Dtype cache = Dtype::bf16;    ///< of cached keys and values
   std::int64_t tensor = 1;      ///< [T] devices that share a replica
+  std::int64_t beams = 1;       ///< hypotheses of a sequence in beam search (11.3); 1: plain decoding
+  Draft draft;
 };
 
 /// What a software stack fuses, saves and pays per launch: facts with a source (design.md, "Logical operators and
@@ -292,7 +301,8 @@ struct Scenario {
   Software software;
   Training training;
   Inference inference;
-  bool has_training = false;  ///< a scenario with neither section means training (micro-batch 1, longest sequence)
+  std::optional<Model> draft;  ///< what inference.draft.model names, loaded
+  bool has_training = false;   ///< a scenario with neither section means training (micro-batch 1, longest sequence)
   bool has_inference = false;
   AttentionKernel attention = AttentionKernel::automatic;
 };

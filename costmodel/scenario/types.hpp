@@ -86,7 +86,8 @@ enum class Precision : std::uint8_t {
 /// attention's result and every second product's (torchtitan's selective checkpointing per operator).
 enum class Recompute : std::uint8_t { none, selective, full, per_operator };
 enum class AttentionKernel : std::uint8_t { automatic, naive, flash };
-enum class Optimizer : std::uint8_t { sgd, momentum, adamw };
+/// Update rule. adam8bit keeps AdamW's moments in 8 bits (Dettmers et al. 2022, sizes.hpp).
+enum class Optimizer : std::uint8_t { sgd, momentum, adamw, adam8bit };
 /// Convention for the model FLOPs of causal attention: the full S x S square (as [5], PaLM and the notes) or S(S+1)/2.
 enum class CausalFlop : std::uint8_t { full, half };
 /// Order in which a stage runs the forward and backward passes of its micro-batches (7.5).

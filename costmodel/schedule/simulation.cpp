@@ -15,10 +15,13 @@ namespace dtcalc {
 using nlohmann::ordered_json;
 
 Result<Simulation> simulate(const Scenario& scenario) {
-  if (auto error = refuse_towers(scenario, "simulate")) return *error;
   if (!scenario.has_training)
     return Error{"/training", "", "is missing: a simulation plays a training step",
                  "add it, for example --set training.micro_batch=1"};
+  if (scenario.training.method == Method::ppo)
+    return Error{"/training/method", "\"ppo\"",
+                 "writes answers token by token, which is no schedule of passes over micro-batches",
+                 "estimate has the times of its towers; training.method=supervised is the policy's update alone"};
   Simulation s{scenario, stage_costs(scenario), {}, {}, {}};
   Result<Schedule> schedule = make_schedule(s.staged.shape);
   if (!schedule) return schedule.errors();
@@ -85,7 +88,7 @@ ordered_json to_json(const Simulation& s, bool events) {
   const ScheduleShape& shape = s.staged.shape;
   const StagePlayed mean = mean_over_stages(s.played);
   const double step = s.played.step.value();
-  const Training& t = s.scenario.training;
+  const Tokens tokens = tokens_of_step(s.scenario);
   const auto less_memory = [](const StagePlayed& a, const StagePlayed& b) { return a.peak < b.peak; };
   const auto less_compute = [](const StagePlayed& a, const StagePlayed& b) { return a.compute < b.compute; };
   const auto& stages = s.played.stages;
@@ -105,7 +108,7 @@ ordered_json to_json(const Simulation& s, bool events) {
                {"bubble_s", mean.bubble.value()}};
   if (step > 0) {
     j["time"]["bubble_share"] = mean.bubble.value() / step;
-    j["time"]["tokens_per_s"] = static_cast<double>(t.global_batch * t.sequence) / step;
+    j["time"]["tokens_per_s"] = static_cast<double>(tokens.value()) / step;
   }
   j["time"]["slowest_stage"] = std::max_element(stages.begin(), stages.end(), less_compute) - stages.begin();
   j["time"]["origin"] = origin_of(s.scenario);

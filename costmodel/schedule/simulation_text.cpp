@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 
+#include "costmodel/evaluate/towers.hpp"
 #include "costmodel/scenario/names.hpp"
 #include "costmodel/schedule/simulation.hpp"
 #include "costmodel/units_text.hpp"
@@ -52,19 +53,23 @@ std::string heading(const Simulation& s, bool colour) {
   text += fmt::format("one step of {}: {} schedule, {}", counted(data_parallel(scenario), "replica"),
                       name_of(shape.schedule), counted(shape.stages, "stage"));
   if (shape.chunks > 1) text += fmt::format(" of {} chunks", shape.chunks);
-  return text + fmt::format(", {} of {} x {} tokens\n", counted(shape.micro_batches, "micro-batch"),
-                            scenario.training.micro_batch, scenario.training.sequence);
+  std::vector<std::string> passes;
+  for (const Tower& tower : towers_of(scenario)) {
+    const Training& t = tower.scenario.training;
+    const bool image = tower.scenario.model.input == ModelInput::image;
+    passes.push_back(fmt::format("{} x {} {}{}", t.micro_batch, t.sequence, image ? "positions" : "tokens",
+                                 has_towers(scenario) ? fmt::format(" ({})", tower.name) : std::string()));
+  }
+  return text + fmt::format(", {} of {}\n", counted(shape.micro_batches, "micro-batch"), fmt::join(passes, ", "));
 }
 
 std::string step(const Simulation& s, bool colour) {
   constexpr double longest = 30;
   const StagePlayed mean = mean_over_stages(s.played);
   const Seconds step = s.played.step;
-  const Training& t = s.scenario.training;
   std::string text = fmt::format("\n{}  {}", bold("Step", colour), print(step));
   if (step.value() > 0)
-    text += fmt::format(", {}, bubble {:.1f} %", print(Tokens(t.global_batch * t.sequence) / step),
-                        100 * (mean.bubble / step));
+    text += fmt::format(", {}, bubble {:.1f} %", print(tokens_of_step(s.scenario) / step), 100 * (mean.bubble / step));
   text += s.played.stages.size() > 1 ? "; mean over the stages:\n" : "\n";
   Table table{{{""}, {"", Align::right}, {"", Align::right}, {""}}, {}};
   for (const auto& [name, value] :

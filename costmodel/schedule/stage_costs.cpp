@@ -1,8 +1,10 @@
 #include "costmodel/schedule/stage_costs.hpp"
 
 #include <algorithm>
+#include <cmath>
 
-#include "costmodel/evaluate/evaluate.hpp"
+#include "costmodel/evaluate/towers.hpp"
+#include "costmodel/evaluate/traffic.hpp"
 
 namespace dtcalc {
 namespace {
@@ -22,7 +24,7 @@ class Chunks {
   /// Without `live`, which the memory plan knows. `stage` holds prologue and epilogue in its first and last chunk.
   ChunkCost cost(const StageShape& stage, bool first, bool last, std::int64_t chunks) const {
     const int kinds = static_cast<int>(structure_.blocks.size());
-    double forward = 0, input = 0, weight = 0, again = 0, parameters = 0, trained = 0, layers = 0;
+    double forward = 0, input = 0, weight = 0, again = 0, parameters = 0, packed = 0, trained = 0, layers = 0;
     for (int i = 0; i < kinds + 2; ++i) {
       const bool block = i >= 1 && i <= kinds;
       const double times = block    ? static_cast<double>(stage.layers[i - 1]) / static_cast<double>(chunks)
@@ -33,26 +35,25 @@ class Chunks {
       forward += times * c.seconds.forward, input += times * c.seconds.backward_input;
       weight += times * c.seconds.backward_weight, again += times * recompute_[i];
       parameters += times * static_cast<double>(c.parameters + (copies_table ? c.tied : 0));
+      packed += times * static_cast<double>(c.packed);
       trained += times * static_cast<double>(c.trained + (copies_table ? c.tied_trained : 0));
       if (block) layers += times;
     }
     ChunkCost cost;
     cost.forward = Seconds(forward), cost.backward_input = Seconds(input), cost.backward_weight = Seconds(weight);
     cost.recompute = Seconds(again);
-    if (layout_.replicas_of_states() > 1) {
-      const Collective reduce = layout_.zero == 0 ? Collective::all_reduce : Collective::reduce_scatter;
-      cost.reduce = exchange(reduce, trained * sizes_.state.gradient / 2);
-      if (layout_.zero > 0) cost.gather = exchange(Collective::all_gather, parameters * sizes_.state.weight / 2);
-    }
+    const double width = sizes_.state.gathered / 2.0;
+    const auto frozen =
+        static_cast<double>(packed_bytes(std::llround(packed), sizes_.half_bytes[static_cast<int>(Width::packed)]));
+    const StateExchange exchange = state_exchange((parameters - packed) * width + frozen, trained * width,
+                                                  trained * sizes_.state.gradient / 2, layout_);
+    cost.reduce = Seconds(exchange.reduce.seconds);
+    cost.gather = Seconds(exchange.gather.seconds);
     cost.gather_parts = cost.reduce_parts = std::max<std::int64_t>(1, static_cast<std::int64_t>(layers));
     return cost;
   }
 
  private:
-  Seconds exchange(Collective collective, double bytes) const {
-    return Seconds(collective_cost(collective, bytes, layout_.data_group, layout_.fabric).seconds);
-  }
-
   const Structure& structure_;
   const Sizes& sizes_;
   const Layout& layout_;
@@ -83,17 +84,22 @@ Seconds transfer(const Sizes& sizes) {
   return Seconds(collective_cost(Collective::send, static_cast<double>(bytes), l.pipeline_group, l.fabric).seconds);
 }
 
-}  // namespace
+/// One tower's step, and what of each stage's persistent memory stays when the tower does not run.
+struct StagedTower {
+  StagedStep step;
+  std::vector<Bytes> stays;
+};
 
-StagedStep stage_costs(const Scenario& scenario) {
-  const Structure& structure = cached_structure(choices_of(scenario, true));
-  const Sizes sizes = sizes_of(scenario, true);
+StagedTower staged(const Tower& tower) {
+  const Structure& structure = cached_structure(choices_of(tower.scenario, true));
+  const Sizes sizes = sizes_of(tower.scenario, true);
   Segments segments;
   Details details;
   evaluate_segments(structure, sizes, segments, details.plan);
   combine(structure, sizes, segments, details.plan, &details);
 
-  StagedStep step;
+  StagedTower result;
+  StagedStep& step = result.step;
   step.shape = shape_of(sizes.layout, sizes.micro_batches);
   step.costs.global_norm = structure.choices.clip;
   const Chunks chunks(structure, sizes, segments);
@@ -117,8 +123,56 @@ StagedStep stage_costs(const Scenario& scenario) {
     stage.optimizer = Seconds(item.optimizer_s + sizes.rates.gap_s * (structure.choices.clip ? 2 : 1));
     stage.persistent = item.total - live * most_live;
     step.costs.stages.push_back(stage);
+    plan_stage(structure, sizes, item.shape, static_cast<std::int64_t>(result.stays.size()), details.plan);
+    result.stays.push_back(Bytes(details.plan.tokens));  // what lies below: weights, gradients, the optimizer's states
   }
-  return step;
+  return result;
+}
+
+/// Time of a forward pass with the weights that it waits for.
+Seconds forward_alone(const ChunkCost& chunk, const ScheduleShape& shape) {
+  if (shape.gather != DataTraffic::per_micro_batch) return chunk.forward;
+  if (!shape.overlap_gather) return chunk.forward + chunk.gather;
+  return std::max(chunk.forward + chunk.gather / static_cast<double>(chunk.gather_parts), chunk.gather);
+}
+
+/// Adds a tower that runs beside those before it, micro-batch by micro-batch: the memory that stays adds up, of what
+/// only a running tower needs the most counts.
+void join(StagedTower& all, const StagedTower& one, const Tower& tower) {
+  const bool trained =
+      one.step.costs.chunks.front().backward_input + one.step.costs.chunks.front().backward_weight > Seconds(0);
+  for (std::size_t i = 0; i < all.step.costs.chunks.size(); ++i) {
+    ChunkCost& sum = all.step.costs.chunks[i];
+    const ChunkCost& more = one.step.costs.chunks[i];
+    sum.forward += trained ? more.forward : forward_alone(more, one.step.shape);
+    sum.backward_input += more.backward_input;
+    sum.backward_weight += more.backward_weight;
+    sum.recompute += more.recompute;
+    sum.live += more.live;
+    if (!trained) continue;
+    sum.gather += more.gather;
+    sum.reduce += more.reduce;
+  }
+  for (std::size_t i = 0; i < all.step.costs.stages.size(); ++i) {
+    StageCost& sum = all.step.costs.stages[i];
+    const StageCost& more = one.step.costs.stages[i];
+    const Bytes running = std::max(sum.persistent - all.stays[i], more.persistent - one.stays[i]);
+    if (!tower.borrows_weights) all.stays[i] += one.stays[i];
+    sum.persistent = all.stays[i] + running;
+    sum.send_activation += more.send_activation;
+    if (!trained) continue;
+    sum.send_gradient += more.send_gradient;
+    sum.optimizer += more.optimizer;
+  }
+}
+
+}  // namespace
+
+StagedStep stage_costs(const Scenario& scenario) {
+  const std::vector<Tower> towers = towers_of(scenario);
+  StagedTower all = staged(towers.front());
+  for (std::size_t i = 1; i < towers.size(); ++i) join(all, staged(towers[i]), towers[i]);
+  return std::move(all.step);
 }
 
 }  // namespace dtcalc

@@ -17,7 +17,8 @@ struct StagedStep {
 /// The step of a scenario with training, from what `evaluate` adds up: kernels with their launches and the exposed
 /// communication inside blocks; the layers of a stage are spread evenly over its chunks. What is not saved activations
 /// (states, buffers, the most scratch of any kernel) is persistent here, so that a stage peaks where `estimate` says.
-/// Without a pipeline the schedule is that of gradient accumulation: forward and backward in turns.
+/// Without a pipeline the schedule is that of gradient accumulation: forward and backward in turns. Several towers, all
+/// of the training kind, run one after the other in every pass: a frozen reference right before its policy.
 StagedStep stage_costs(const Scenario& scenario);
 
 }  // namespace dtcalc

@@ -38,7 +38,7 @@ std::optional<Error> refusal(const Scenario& s) {
   if (c.autocast || !c.fuse_softmax || !c.fuse_loss || c.store_dropout_masks || !c.save_norm_statistics)
     return Error{"/software", s.software.id, "was changed into a stack that the CPU kernels do not implement",
                  "use the preset dtcalc-cpu as it is"};
-  return refuse_beyond_language(s);
+  return refuse_everywhere(s);
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ bool implemented(Precision p) {
 
 std::optional<Error> refuse(const Scenario& s) {
   const Choices c = choices_of(s, true);
-  if (auto error = refuse_beyond_language(s)) return error;
+  if (auto error = refuse_everywhere(s)) return error;
   if (s.software.id != "dtcalc-cuda")
     return Error{"/software", s.software.id, "is not the stack of this program's GPU kernels", "use dtcalc-cuda"};
   if (!implemented(s.training.precision))

@@ -47,6 +47,7 @@ Result<Planned> plan(const Checkpoint& checkpoint, const GenerateOptions& option
   if (device.cuda != trained_on_gpu) {
     document["software"] = device.cuda ? "dtcalc-cuda" : "dtcalc-cpu";
     document["training"]["precision"] = "fp32";
+    document["training"].erase("frozen_weights");  // as the precision stores weights
   }
   auto scenario = load_scenario(document, {data_dir(), checkpoint.folder});
   if (!scenario) return scenario.errors();

@@ -11,6 +11,7 @@
 #include "costmodel/evaluate/evaluate.hpp"
 #include "costmodel/scenario/fields.hpp"
 #include "engine/engine.hpp"
+#include "engine/refusal.hpp"
 #include "engine/train/admission.hpp"
 #include "engine/train/checkpoint.hpp"
 #include "engine/train/hf_layout.hpp"
@@ -241,7 +242,8 @@ Result<TrainReport> Run::go() {
   return report_;
 }
 
-std::optional<Error> refuse_vocabulary(const Scenario& scenario, const TokenSource& source) {
+std::optional<Error> refuse_model(const Scenario& scenario, const TokenSource& source) {
+  if (auto error = refuse_everywhere(scenario)) return error;
   const std::int64_t needed = vocabulary_size(source);
   if (scenario.model.vocabulary_size >= needed) return std::nullopt;
   const bool text = std::holds_alternative<TextSource>(source);
@@ -262,19 +264,19 @@ Result<TokenSource> open_source(const Scenario& scenario, const DataOptions& opt
   if (options.files.empty()) {
     constexpr std::uint64_t table_seed = 1;  // docs/data.md prints this table's losses
     TokenSource source = make_markov_source(options.markov_symbols, table_seed, t.seed);
-    if (auto error = refuse_vocabulary(scenario, source)) return *error;
+    if (auto error = refuse_model(scenario, source)) return *error;
     return source;
   }
   auto text = read_text_source(options.files, t.seed, t.sequence);
   if (!text) return text.errors();
   TokenSource source = std::move(text).value();
-  if (auto error = refuse_vocabulary(scenario, source)) return *error;
+  if (auto error = refuse_model(scenario, source)) return *error;
   return source;
 }
 
 Result<TrainReport> train(const Scenario& scenario, const TokenSource& source, const TrainOptions& options) {
   const Scenario planned = options.device.cuda ? scenario : with_threads(scenario, options.threads);
-  if (auto error = refuse_vocabulary(planned, source)) return *error;
+  if (auto error = refuse_model(planned, source)) return *error;
   if (auto error = refuse_beyond_memory(planned, options.free_memory)) return *error;
   EngineOptions engine_options;
   engine_options.device = options.device;

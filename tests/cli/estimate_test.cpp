@@ -309,10 +309,17 @@ TEST_CASE("estimate says what beam search and speculative decoding cost", "[cli]
   const ProcessResult text = run_dtcalc(with({"--beams", "4", "--draft", "llama2-7b", "--acceptance", "0.8"}));
   for (const char* words : {"Beam search  4 beams", "Speculative decoding", "best with ", "fits from tensor 2 on"})
     CHECK_THAT(text.output, Catch::Matchers::ContainsSubstring(words));
-  require_failure(with({"--draft", "llama2-7b"}), 2, {"--acceptance", "is missing"});
-  require_failure(with({"--draft", "llama2-7b", "--acceptance", "1.5"}), 2, {"--acceptance: 1.5", "above 1"});
-  require_failure(with({"--draft", "lama2-7b", "--acceptance", "0.5"}), 2, {"lama2-7b"});
+  // The options are short for keys of the scenario.
+  const json keys = dtcalc_json(with({"--set", "inference.beams=4", "--set", "inference.draft.model=llama2-7b", "--set",
+                                      "inference.draft.acceptance=0.8"}));
+  CHECK(keys == e);
+  CHECK(e["scenario"]["inference"]["draft"]["model"] == "llama2-7b");
+  CHECK_FALSE(dtcalc_json(with({"--set", "inference.beams=1"}))["inference"].contains("beam_search"));
+  require_failure(with({"--draft", "llama2-7b"}), 2, {"/inference/draft/acceptance: 0", "give the probability"});
+  require_failure(with({"--acceptance", "0.5"}), 2, {"/inference/draft/acceptance: 0.5", "name one"});
+  require_failure(with({"--draft", "llama2-7b", "--acceptance", "1.5"}), 2, {"/inference/draft/acceptance: 1.5"});
+  require_failure(with({"--draft", "lama2-7b", "--acceptance", "0.5"}), 2, {"lama2-7b", "did you mean llama2-7b?"});
   require_failure(with({"--draft", "gpt2-124m", "--acceptance", "0.5", "--set", "inference.prompt_tokens=2000"}), 2,
-                  {"--draft", "position table"});
-  require_failure(on_gpt2("estimate", {"--beams", "4"}), 2, {"--beams", "inference"});
+                  {"/inference/draft/model", "position table"});
+  require_failure(with({"--set", "inference.beams=0"}), 2, {"/inference/beams: 0"});
 }

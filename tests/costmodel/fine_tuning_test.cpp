@@ -270,7 +270,10 @@ TEST_CASE("what adapters and methods cannot go with is refused") {
   refused({"training.adapter.rank=4", "training.adapter.targets=[]"}, "/training/adapter/targets");
   refused({"training.adapter.rank=4000"}, "/training/adapter/rank");
   refused({"training.adapter.rank=4", "training.frozen=[\"query\"]"}, "/training/frozen");
-  refused({"training.frozen_weights=fp16"}, "/training/frozen_weights");
+  refused({"training.adapter.rank=4", "training.frozen_weights=fp16"}, "/training/frozen_weights");
+  refused({"training.frozen_weights=fp4"}, "/training/frozen_weights");
+  refused({"training.frozen_weights=fp4", "training.frozen=[\"norm\"]"}, "/training/frozen_weights");
+  refused({"training.adapter.targets=[\"key\"]"}, "/training/adapter/targets");
   refused({"training.prompt_tokens=12"}, "/training/prompt_tokens");
   refused({"training.method=ppo", "training.prompt_tokens=1024"}, "/training/prompt_tokens");
   refused({"training.method=ppo", "training.parallel.pipeline=2", "cluster.devices_per_node=2"}, "/training/method");

@@ -40,7 +40,7 @@ struct Weights {
   explicit Weights(const Model& m) : model(m) {
     const Binding binding = bind_training(training_scenario(model, cpu_software()));
     views = list_parameters(binding);
-    values.resize(static_cast<std::size_t>(binding.plan.parameter_elements));
+    values.resize(static_cast<std::size_t>(binding.plan.elements.trained + binding.plan.elements.frozen));
     std::iota(values.begin(), values.end(), 1.0f);
     tensors = parameter_tensors(views, values.data());
   }
