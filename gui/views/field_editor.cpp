@@ -25,6 +25,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int kLabelWidth = 132, kValueWidth = 108;
+constexpr double kMostInteger = 0x1p63;
 constexpr std::size_t kLongestLine = 4000;  ///< characters of a value that is edited as a line of JSON
 
 QString text_of_name(std::string_view name) {
@@ -167,7 +168,10 @@ void FieldEditor::build_number(QHBoxLayout& row) {
   box->setFixedWidth(kValueWidth);
   row.addWidget(slider_, 1);
   row.addWidget(box);
-  const auto json_of = [integer](double value) { return integer ? json(std::llround(value)) : json(value); };
+  // What no integer holds goes to the library as it is: it says why not.
+  const auto json_of = [integer](double value) {
+    return integer && std::abs(value) < kMostInteger ? json(std::llround(value)) : json(value);
+  };
   connect(box, &QDoubleSpinBox::valueChanged, this, [this, json_of](double value) {
     if (!set(json_of(value))) refresh();
   });

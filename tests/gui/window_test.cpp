@@ -3,6 +3,7 @@
 #include <QAbstractSpinBox>
 #include <QAction>
 #include <QComboBox>
+#include <QDoubleSpinBox>
 #include <QLabel>
 #include <QLineEdit>
 #include <QMenuBar>
@@ -111,6 +112,31 @@ TEST_CASE("bad files are said in the window, and the state stays") {
   shown.window.open(QString::fromStdString((folder.path() / "config.json").string()));
   CAPTURE(message_of(shown).text().toStdString());
   CHECK(shown.store.now().scenario.model.layers == 6);
+}
+
+TEST_CASE("a huge value is refused in place with its size, and the state stays") {
+  Shown shown;
+  const auto document = shown.store.state().document.json;
+  for (const auto& [pointer, value, said] : {std::tuple("/training/micro_batch", 1e300, "1e+300"),
+                                             {"/training/global_batch", -5.0, "-5"},
+                                             {"/training/learning_rate", 1e300, "1e+300"},
+                                             {"/training/sequence", 1e18, "10000000"}}) {
+    CAPTURE(pointer);
+    FieldEditor* editor = shown.window.panel().editor_of(pointer);
+    REQUIRE(editor != nullptr);
+    auto* box = editor->findChild<QDoubleSpinBox*>();
+    REQUIRE(box != nullptr);
+    const double before = box->value();
+    box->setValue(value);
+    shown.settle();
+    QString message;
+    for (QLabel* label : editor->findChildren<QLabel*>())
+      if (label->isVisible() && label->wordWrap()) message += label->text();
+    CAPTURE(message.toStdString());
+    CHECK(message.contains(said));
+    CHECK(box->value() == before);
+    CHECK(shown.store.state().document.json == document);
+  }
 }
 
 TEST_CASE("a slider goes over what the library refuses, and the reason is shown") {
