@@ -16,8 +16,8 @@ struct AxisTraffic {
   Seconds exposed{0};
 };
 
-/// One group of kernels in one segment, for all its repetitions in a step. Without default values, so that an evaluation
-/// does not fill all of Segments::groups: make one with {}.
+/// One group of kernels in one segment, for all its repetitions in a step. Without default values, so that an
+/// evaluation does not fill all of Segments::groups: make one with {}.
 struct GroupItem {
   const Group* group;
   int segment;                             ///< index into MemoryPlan::segment
