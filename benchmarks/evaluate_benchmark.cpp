@@ -101,6 +101,13 @@ BENCHMARK_CAPTURE(whole, "evaluate, 96 stages, context 4, ZeRO 3",
                                            "training.global_batch=1536", "training.parallel.pipeline=96",
                                            "training.parallel.context=4", "training.parallel.zero=3"})
     ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(
+    whole, "evaluate, everything at once: tensor 8 with sequence, context 2, 96 stages, ZeRO 3, full recomputation",
+    std::vector<std::string>{"cluster.nodes=768", "cluster.devices_per_node=8", "training.global_batch=1536",
+                             "training.parallel.tensor=8", "training.parallel.sequence=true",
+                             "training.parallel.pipeline=96", "training.parallel.context=2", "training.parallel.zero=3",
+                             "training.recompute=full", "training.parallel.schedule=zero_bubble"})
+    ->Unit(benchmark::kMicrosecond);
 BENCHMARK(structure_and_sizes)->Unit(benchmark::kMicrosecond);
 BENCHMARK(choices)->Unit(benchmark::kMicrosecond);
 BENCHMARK(sizes)->Unit(benchmark::kMicrosecond);

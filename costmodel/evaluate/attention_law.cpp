@@ -94,7 +94,7 @@ ProductTime flash_time(const DeviceRates& rates, const FlashShape& shape, double
     before_and_after = 14 * elements * rates.seconds_per_byte + 2 * (rates.kernel_latency_s + rates.gap_s);
     bytes += 8 * elements;
   }
-  ProductTime time;
+  ProductTime time{};
   time.compute_s = std::max(flop, longest * rates.multiprocessors) * per_flop;
   time.memory_s = bytes * rates.seconds_per_byte;
   const double rounds = std::max(1.0, tiles * parts * rates.per_multiprocessor);

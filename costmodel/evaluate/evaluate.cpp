@@ -68,19 +68,13 @@ class Combination {
   void stages() {
     std::int64_t most = -1;
     double slowest = -1;
-    StageShape before;
-    StageSeconds seconds;
-    for (std::int64_t stage = 0; stage < layout_.pipeline; ++stage) {
+    std::int64_t next = 0;
+    for (std::int64_t stage = 0; stage < layout_.pipeline; stage = next) {
+      next = details_ ? stage + 1 : next_shape(layout_, stage);
       const StageShape shape = stage_shape(layout_, stage);
-      if (stage > 0 && shape == before && !details_) {
-        stage_seconds_[stage] = seconds;
-        continue;
-      }
-      before = shape;
       plan_stage(structure_, sizes_, shape, stage, plan_);
       if (plan_.total > most) most = plan_.total, totals_.peak.stage = stage;
-      seconds = {};
-      StageSeconds host;
+      StageSeconds seconds{}, host{};
       for (int i = 0; i < kinds_ + 2; ++i) {
         const double n = static_cast<double>(repeat(shape, i));
         host.forward += n * segments_.cost[i].launches.forward;
@@ -98,7 +92,7 @@ class Combination {
       const StateTraffic states = state_traffic(gathered, local_trained(shape), sizes_, seconds);
       seconds.forward += states.exposed_forward_s;
       seconds.backward_weight += states.exposed_backward_s;
-      stage_seconds_[stage] = seconds;
+      std::fill(stage_seconds_.begin() + stage, stage_seconds_.begin() + next, seconds);
       if (stage == 0) first_stage_ = states;
       if (sum(seconds) > slowest) {
         slowest = sum(seconds), totals_.stage = stage;
@@ -169,6 +163,29 @@ class Combination {
     return (n + ranks - 1) / ranks;
   }
 
+  struct Alive {
+    std::int64_t bytes, logits;
+  };
+  /// The composition at the kernel of a program where most bytes are alive.
+  Alive most_alive(const Program& program) const {
+    const int kernels = static_cast<int>(program.kernels.size());
+    assert(kernels < kMaxKernels);
+    std::array<Alive, kMaxKernels> change;  // from the kernel before
+    std::fill_n(change.begin(), kernels + 1, Alive{0, 0});
+    for (const Buffer& b : program.scratch) {
+      const std::int64_t bytes = bytes_of(segments_.values[b.extent], half(b.width));
+      const std::int64_t logits = b.width == Width::logits ? bytes : 0;
+      change[b.first].bytes += bytes, change[b.first].logits += logits;
+      change[b.last + 1].bytes -= bytes, change[b.last + 1].logits -= logits;
+    }
+    Alive now{0, 0}, most{0, 0};
+    for (int k = 0; k < kernels; ++k) {
+      now.bytes += change[k].bytes, now.logits += change[k].logits;
+      if (now.bytes > most.bytes) most = now;
+    }
+    return most;
+  }
+
   struct Composition {
     StageMemory parts;
     Bytes saved{0};
@@ -200,18 +217,7 @@ class Combination {
     c.saved = Bytes(saved);
     const LoweredSegment& peak = segment_of(structure_, c.peak.segment);
     const Program& program = c.peak.backward ? peak.backward : peak.forward;
-    // The composition at the kernel of that program where most bytes are alive.
-    std::int64_t most = 0, logits = 0;
-    for (int k = 0; k < static_cast<int>(program.kernels.size()); ++k) {
-      std::int64_t alive = 0, of_logits = 0;
-      for (const Buffer& b : program.scratch) {
-        if (b.first > k || b.last < k) continue;
-        const std::int64_t bytes = bytes_of(segments_.values[b.extent], half(b.width));
-        alive += bytes;
-        if (b.width == Width::logits) of_logits += bytes;
-      }
-      if (alive > most) most = alive, logits = of_logits;
-    }
+    const auto [most, logits] = most_alive(program);
     const std::int64_t stream = symbol(Symbol::batch) * symbol(Symbol::shard) * symbol(Symbol::hidden);
     const std::int64_t boundary = (structure_.residual_boundary ? bytes_of(stream, half(Width::stream)) : 0) +
                                   (structure_.delta_boundary ? bytes_of(stream, half(Width::activation)) : 0) +
@@ -246,9 +252,9 @@ class Combination {
     const StageShape shape = stage_shape(layout_, totals_.stage);
     const double micro_batches = static_cast<double>(sizes_.micro_batches);
     for (int i = 0; i < segments_.group_count; ++i) {
-      GroupItem item = segments_.groups[i];
-      item.count = repeat(shape, item.segment) * sizes_.micro_batches;
-      add(item, item.bound == Bound::communication && item.kernels == 0 ? totals_.exposed : totals_.compute);
+      const GroupItem& item = segments_.groups[i];
+      add(item, repeat(shape, item.segment) * sizes_.micro_batches,
+          item.bound == Bound::communication && item.kernels == 0 ? totals_.exposed : totals_.compute);
     }
     executed_flop();
     for (int i = 0; i < kinds_ + 2; ++i)
@@ -275,12 +281,14 @@ class Combination {
   }
 
   /// Adds a group to the totals: the only place where time is summed.
-  void add(GroupItem& item, Seconds& part) {
-    const double count = static_cast<double>(item.count), launches = item.kernels * sizes_.rates.gap_s;
+  void add(const GroupItem& item, std::int64_t times, Seconds& part) {
+    const double count = static_cast<double>(times), launches = item.kernels * sizes_.rates.gap_s;
     part += Seconds(item.seconds * count);
     totals_.host += Seconds(launches * count);
-    item.seconds += launches;
-    if (details_) details_->groups.push_back(item);
+    if (!details_) return;
+    GroupItem& listed = details_->groups.emplace_back(item);
+    listed.count = times;
+    listed.seconds += launches;
   }
 
   /// FLOPs that the kernels of all devices execute.
@@ -354,8 +362,8 @@ class Combination {
     const Bound bound = sizes_.calibrated ? Bound::measured : Bound::memory;
     const auto loop = [&](const Group& group, std::string_view law, std::int64_t elements, double read,
                           double written) {
-      GroupItem item{&group, 0, 1, 1, 0, read, written, loop_seconds(law, elements, read, written), bound, 0};
-      add(item, totals_.optimizer);
+      add({&group, 0, 1, 1, 0, read, written, loop_seconds(law, elements, read, written), bound, 0}, 1,
+          totals_.optimizer);
     };
     if (structure_.choices.clip) loop(norm, "gradient_norm", shard_of(trained, 2), clip_bytes(trained), 0);
     const OptimizerWork w = optimizer_bytes(shape);

@@ -60,7 +60,7 @@ struct StageMemory {
 /// One pipeline stage: for the simulator and for tables per stage.
 struct StageItem {
   StageShape shape;
-  StageSeconds seconds;  ///< per micro-batch, with exposed communication inside blocks and waiting for the host
+  StageSeconds seconds{};  ///< per micro-batch, with exposed communication inside blocks and waiting for the host
   StageSeconds host_stretch{1, 1, 1};  ///< by which waiting for the host lengthens the passes
   Bytes slot{0};                       ///< saved for one micro-batch in one chunk
   std::int64_t live = 1;               ///< chunks saved at once

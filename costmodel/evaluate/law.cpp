@@ -10,43 +10,27 @@ namespace dtcalc {
 namespace {
 
 /// Products by their own laws where the architecture is known; everything else by bytes, and by FLOPs at least.
-ProductTime datasheet_time(const Kernel& kernel, const Sizes& sizes, const std::int64_t* values, const KernelCost& cost,
-                           ProductMemo& memo) {
+ProductTime datasheet_time(const Kernel& kernel, const Sizes& sizes, const std::int64_t* values,
+                           const KernelCost& cost) {
   const DeviceRates& rates = sizes.rates;
-  const double flop = static_cast<double>(cost.flop), bytes = static_cast<double>(cost.read_bytes + cost.written_bytes);
+  const double bytes = cost.read_bytes + cost.written_bytes;
   if (rates.tiles > 0 && cost.flop > 0) {
     const std::int64_t m = values[kernel.m], n = values[kernel.n], k = values[kernel.k], batch = values[kernel.batch];
     if (kernel.contract == Contract::flash || kernel.contract == Contract::flash_backward)
-      return flash_time(rates, {m, n, batch, k, sizes.flash_query_tile}, flop, bytes,
+      return flash_time(rates, {m, n, batch, k, sizes.flash_query_tile}, cost.flop, bytes,
                         kernel.contract == Contract::flash_backward);
     if (info(kernel.contract).is_product) {
-      const std::int64_t moved = cost.read_bytes + cost.written_bytes;
       const double per_flop = kernel.block_weight ? rates.block_time_per_flop : 1;
-      ProductMemo::Entry& known = memo.at(m, n, k, moved);
-      if (known.m != m || known.n != n || known.k != k || known.batch != batch || known.bytes != moved ||
-          known.per_flop != per_flop)
-        known = {m,
-                 n,
-                 k,
-                 batch,
-                 moved,
-                 per_flop,
-                 product_time(rates, m, n, k, batch, bytes, 0.5 * half_bytes(sizes.product_dtype), per_flop)};
-      if (per_flop < 1 && !kernel.joined && kernel.contract != Contract::product_weight) {
-        // In fp8 the operand that is no weight is cast before: read in two bytes, written in one, and once more
-        // transposed for the weight's gradient, which finds it ready.
-        ProductTime with_cast = known.time;
-        with_cast.seconds += stream_seconds(rates, 4 * static_cast<double>(m) * static_cast<double>(k));
-        return with_cast;
-      }
-      return known.time;
+      ProductTime time = product_time(rates, m, n, k, batch, bytes, 0.5 * half_bytes(sizes.product_dtype), per_flop);
+      // In fp8 the operand that is no weight is cast before: read in two bytes, written in one, and once more
+      // transposed for the weight's gradient, which finds it ready.
+      if (per_flop < 1 && !kernel.joined && kernel.contract != Contract::product_weight)
+        time.seconds += stream_seconds(rates, 4 * static_cast<double>(m) * static_cast<double>(k));
+      return time;
     }
   }
-  ProductTime time;
-  time.compute_s = flop * rates.seconds_per_flop;
-  time.memory_s = bytes * rates.seconds_per_byte;
-  time.seconds = rates.kernel_latency_s + std::max(time.compute_s, time.memory_s);
-  return time;
+  const double compute_s = cost.flop * rates.seconds_per_flop, memory_s = bytes * rates.seconds_per_byte;
+  return {rates.kernel_latency_s + std::max(compute_s, memory_s), compute_s, memory_s};
 }
 
 }  // namespace
@@ -56,16 +40,20 @@ double interpolated_loop(const MeasuredRates& rates, std::string_view name, std:
   return law == kNoLaw ? 0 : rates.loop_seconds(law, elements);
 }
 
-KernelCost kernel_cost(const Kernel& kernel, const Program& program, const Sizes& sizes, const std::int64_t* values,
-                       ProductMemo& memo) {
-  KernelCost cost;
-  cost.flop = values[kernel.flop];
+KernelCost kernel_cost(const Kernel& kernel, const Program& program, const Sizes& sizes, const std::int64_t* values) {
+  std::int64_t read_bytes = 0, written_bytes = 0;
   for (std::size_t i = kernel.traffic_begin; i < kernel.traffic_end; ++i) {
     const Traffic& t = program.traffic[i];
     const std::int64_t bytes = bytes_of(values[t.extent], sizes.half_bytes[static_cast<int>(t.width)]);
-    cost.read_bytes += t.reads * bytes;
-    cost.written_bytes += t.writes * bytes;
+    read_bytes += t.reads * bytes;
+    written_bytes += t.writes * bytes;
   }
+  KernelCost cost{static_cast<double>(values[kernel.flop]),
+                  static_cast<double>(read_bytes),
+                  static_cast<double>(written_bytes),
+                  0,
+                  0,
+                  Bound::measured};
   if (sizes.calibrated) {
     const MeasuredRates& measured = *sizes.calibrated;
     const bool product = info(kernel.contract).is_product;
@@ -74,24 +62,21 @@ KernelCost kernel_cost(const Kernel& kernel, const Program& program, const Sizes
     const double factor =
         product ? measured.product_factor(kernel.law_id, values[kernel.m], values[kernel.n], values[kernel.k]) : 0;
     if (factor > 0) {
-      cost.seconds = factor * datasheet_time(kernel, sizes, values, cost, memo).seconds;
-      cost.bound = Bound::measured;
+      cost.seconds = factor * datasheet_time(kernel, sizes, values, cost).seconds;
       return cost;
     }
     const double loop = product ? 0 : measured.loop_seconds(kernel.law_id, values[kernel.elements]);
     if (rate > 0 || loop > 0) {
-      cost.seconds =
-          rate > 0 ? static_cast<double>(cost.flop) / rate : static_cast<double>(values[kernel.elements]) * loop;
+      cost.seconds = rate > 0 ? cost.flop / rate : static_cast<double>(values[kernel.elements]) * loop;
       if (sizes.bias_is_a_loop && kernel.contract == Contract::product && kernel.operands[3] != kNone) {
         const std::int64_t out = values[kernel.m] * values[kernel.n];
         cost.seconds +=
             static_cast<double>(out) * measured.loop_seconds(static_cast<LawId>(Contract::bias_dropout), out);
       }
-      cost.bound = Bound::measured;
       return cost;
     }
   }
-  const ProductTime time = datasheet_time(kernel, sizes, values, cost, memo);
+  const ProductTime time = datasheet_time(kernel, sizes, values, cost);
   cost.seconds = kernel.joined ? time.seconds - sizes.rates.kernel_latency_s : time.seconds;
   cost.bound = time.compute_s >= time.memory_s ? Bound::compute : Bound::memory;
   return cost;

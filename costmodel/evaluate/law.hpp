@@ -6,8 +6,6 @@
 // equations.
 #pragma once
 
-#include <array>
-
 #include "costmodel/evaluate/product_law.hpp"
 #include "costmodel/evaluate/sizes.hpp"
 
@@ -15,35 +13,16 @@ namespace dtcalc {
 
 enum class Bound : std::uint8_t { compute, memory, measured, communication };
 
+/// Without initializers: an evaluation has room for kMaxDistinctKernels of them.
 struct KernelCost {
-  std::int64_t flop = 0;
-  std::int64_t read_bytes = 0, written_bytes = 0;
-  double seconds = 0;  ///< without launch
-  Bound bound = Bound::compute;
+  double flop, read_bytes, written_bytes;
+  double seconds;     ///< without launch
+  double sent_bytes;  ///< of a collective, by this rank
+  Bound bound;
 };
 
-/// Times of the products of one evaluation: a block has a few shapes, each many times (query, key and value; the same
-/// shapes in the backward pass; the same in every kind of block).
-class ProductMemo {
- public:
-  struct Entry {
-    std::int64_t m = -1, n = 0, k = 0, batch = 0, bytes = 0;
-    double per_flop = 0;
-    ProductTime time;
-  };
-  /// The place of a product; its time counts when the six numbers are those asked for.
-  Entry& at(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t bytes) {
-    const auto mixed = static_cast<std::uint64_t>(m + 3 * n + 7 * k + bytes) * 0x9e3779b97f4a7c15u;
-    return entries_[mixed >> 59];
-  }
-
- private:
-  std::array<Entry, 32> entries_;
-};
-
-/// Cost of one kernel; `values` from evaluate_extents.
-KernelCost kernel_cost(const Kernel& kernel, const Program& program, const Sizes& sizes, const std::int64_t* values,
-                       ProductMemo& memo);
+/// Cost of a kernel that is no collective; `values` from evaluate_extents.
+KernelCost kernel_cost(const Kernel& kernel, const Program& program, const Sizes& sizes, const std::int64_t* values);
 
 /// Seconds per element of the loop called `name`, interpolated from the measured points; 0 if there are none.
 double interpolated_loop(const MeasuredRates& rates, std::string_view name, std::int64_t elements);

@@ -26,6 +26,15 @@ void add_layers(const Layout& l, std::int64_t from, std::int64_t to, StageShape&
   shape.layers[2] += global;
 }
 
+/// Without chunks: every stage has `length` layers, `more` stages from `first_more` on have one more.
+struct Spread {
+  std::int64_t length, more, first_more;
+};
+Spread spread(const Layout& l) {
+  const std::int64_t more = l.layers % l.pipeline;
+  return {l.layers / l.pipeline, more, (l.pipeline - more) / 2};
+}
+
 }  // namespace
 
 Layout layout_of(const Scenario& scenario, Work work) {
@@ -78,11 +87,21 @@ StageShape stage_shape(const Layout& l, std::int64_t stage) {
     }
     return shape;
   }
-  const std::int64_t length = l.layers / l.pipeline, more = l.layers % l.pipeline;
-  const std::int64_t first_more = (l.pipeline - more) / 2;  // stages from here on, `more` of them, have one layer more
+  const auto [length, more, first_more] = spread(l);
   const std::int64_t from = stage * length + std::clamp<std::int64_t>(stage - first_more, 0, more);
   add_layers(l, from, from + length + (stage >= first_more && stage < first_more + more), shape);
   return shape;
+}
+
+std::int64_t next_shape(const Layout& l, std::int64_t stage) {
+  if (l.global_every != 0) return stage + 1;
+  const Spread s = spread(l);
+  const std::int64_t changes[] = {1, l.chunks > 1 ? 1 : s.first_more, l.chunks > 1 ? 1 : s.first_more + s.more,
+                                  l.pipeline - 1};
+  std::int64_t next = l.pipeline;
+  for (std::int64_t at : changes)
+    if (at > stage) next = std::min(next, at);
+  return next;
 }
 
 std::array<std::int64_t, kMaxBlockKinds> all_layers(const Layout& l) {

@@ -43,6 +43,9 @@ struct StageShape {
 /// with a layer that is handed the residual stream alone, as the model's first layer is.
 StageShape stage_shape(const Layout& layout, std::int64_t stage);
 
+/// The first stage after `stage` whose shape may differ; of equal stages the first holds most micro-batches.
+std::int64_t next_shape(const Layout& layout, std::int64_t stage);
+
 /// Layers of each kind on all stages together.
 std::array<std::int64_t, kMaxBlockKinds> all_layers(const Layout& layout);
 

@@ -63,8 +63,9 @@ void plan_stage(const Structure& structure, const Sizes& sizes, const StageShape
 /// Both, for the only stage of a layout without pipeline: the engine's arena.
 void plan_memory(const Structure& structure, const Sizes& sizes, const std::int64_t* values, MemoryPlan& plan);
 
+/// `alignment`: a power of two.
 inline std::int64_t align_up(std::int64_t bytes, std::int64_t alignment) {
-  return alignment <= 1 ? bytes : (bytes + alignment - 1) / alignment * alignment;
+  return (bytes + alignment - 1) & -alignment;
 }
 
 }  // namespace dtcalc

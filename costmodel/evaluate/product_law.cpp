@@ -88,9 +88,7 @@ ProductTime product_time(const DeviceRates& rates, std::int64_t m, std::int64_t 
   if (a + b > rates.l2_bytes)
     bytes += static_cast<double>(batch) * (a * std::max(0.0, static_cast<double>(n) / rates.wave_side - 1) +
                                            b * std::max(0.0, static_cast<double>(m) / rates.wave_side - 1));
-  ProductTime best;
-  best.memory_s = bytes * rates.seconds_per_byte;
-  best.seconds = std::numeric_limits<double>::infinity();
+  ProductTime best{std::numeric_limits<double>::infinity(), 0, bytes * rates.seconds_per_byte};
   // Whole times are compared, so that a device with one better figure never ends with a slower choice.
   const auto consider = [&](double compute_s, double overhead_s) {
     const double seconds = side_by_side(compute_s, best.memory_s) + overhead_s;

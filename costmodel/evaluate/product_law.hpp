@@ -10,8 +10,8 @@
 namespace dtcalc {
 
 struct ProductTime {
-  double seconds = 0;  ///< whole kernel
-  double compute_s = 0, memory_s = 0;
+  double seconds;  ///< whole kernel
+  double compute_s, memory_s;
 };
 
 /// `bytes` is what the operands hold, read and written once; `element_bytes` of A and B, which are read again when a

@@ -32,12 +32,13 @@ void count(const LoweredSegment& s, const Sizes& sizes, const std::int64_t* valu
 /// The kernels of one program, in order.
 class ProgramCost {
  public:
-  ProgramCost(const Program& program, const Sizes& sizes, const std::int64_t* values, ProductMemo& memo)
-      : program_(program), sizes_(sizes), values_(values), memo_(memo), traffic_(sizes.layout) {}
+  ProgramCost(const Program& program, const Sizes& sizes, const KernelCost* costs)
+      : program_(program), sizes_(sizes), costs_(costs), traffic_(sizes.layout) {}
 
   void run(int segment, bool backward_program, Segments& all) {
     const int first = all.group_count;
     SegmentCost& cost = all.cost[segment];
+    StageSeconds seconds{}, launches{};
     std::size_t k = 0;
     for (std::size_t g = 0; g < program_.groups.size(); ++g) {
       assert(all.group_count < kMaxGroups);
@@ -48,8 +49,10 @@ class ProgramCost {
       const bool backward = backward_program || item.group->phase == Phase::backward;
       double longest = -1;
       for (; k < program_.kernels.size() && program_.kernels[k].group == g; ++k)
-        add(program_.kernels[k], backward, item, longest, cost);
+        add(program_.kernels[k], backward, item, longest, seconds, launches);
     }
+    add(seconds, cost.seconds);
+    add(launches, cost.launches);
     const double ring = traffic_.exposed_ring(), tensor = traffic_.exposed_tensor(), data = traffic_.exposed_data();
     spread_ring(ring, &all.groups[first], all.group_count - first);
     (backward_program ? cost.seconds.backward_input : cost.seconds.forward) += tensor + ring + data;
@@ -60,27 +63,36 @@ class ProgramCost {
   }
 
  private:
-  void add(const Kernel& kernel, bool backward, GroupItem& item, double& longest, SegmentCost& cost) {
-    if (is_collective(kernel.contract)) {
-      item.seconds += traffic_.add(kernel, program_, sizes_, values_);
-      item.bound = Bound::communication;
+  static void add(const StageSeconds& part, StageSeconds& sum) {
+    sum.forward += part.forward;
+    sum.backward_input += part.backward_input;
+    sum.backward_weight += part.backward_weight;
+  }
+
+  void add(const Kernel& kernel, bool backward, GroupItem& item, double& longest, StageSeconds& seconds,
+           StageSeconds& launches) {
+    const KernelCost& c = costs_[kernel.price];
+    item.seconds += c.seconds;
+    if (c.bound == Bound::communication) {
+      traffic_.add(kernel, c);
+      item.bound = c.bound;
       return;
     }
-    const KernelCost c = kernel_cost(kernel, program_, sizes_, values_, memo_);
-    item.flop += static_cast<double>(c.flop);
-    item.read_bytes += static_cast<double>(c.read_bytes);
-    item.written_bytes += static_cast<double>(c.written_bytes);
-    item.seconds += c.seconds;
+    item.flop += c.flop;
+    item.read_bytes += c.read_bytes;
+    item.written_bytes += c.written_bytes;
     const double launch = kernel.joined ? 0 : 1;
     item.kernels += kernel.joined ? 0 : 1;
     if (c.seconds > longest) longest = c.seconds, item.bound = c.bound;
     if (kernel.contract == Contract::flash || kernel.contract == Contract::flash_backward)
       traffic_.hide_ring_behind(c.seconds);
-    double StageSeconds::*pass = !backward                                     ? &StageSeconds::forward
-                                 : kernel.contract == Contract::product_weight ? &StageSeconds::backward_weight
-                                                                               : &StageSeconds::backward_input;
-    cost.seconds.*pass += c.seconds + launch * sizes_.rates.gap_s;
-    cost.launches.*pass += launch * sizes_.rates.host_s;
+    const double on_device = c.seconds + launch * sizes_.rates.gap_s, on_host = launch * sizes_.rates.host_s;
+    if (!backward)
+      seconds.forward += on_device, launches.forward += on_host;
+    else if (kernel.contract == Contract::product_weight)
+      seconds.backward_weight += on_device, launches.backward_weight += on_host;
+    else
+      seconds.backward_input += on_device, launches.backward_input += on_host;
   }
 
   /// The ring's groups share what is exposed in proportion to what they send.
@@ -95,8 +107,7 @@ class ProgramCost {
 
   const Program& program_;
   const Sizes& sizes_;
-  const std::int64_t* values_;
-  ProductMemo& memo_;
+  const KernelCost* costs_;  ///< by Kernel::price
   ProgramTraffic traffic_;
 };
 
@@ -109,14 +120,19 @@ void evaluate_segments(const Structure& structure, const Sizes& sizes, Segments&
   if (sizes.sharded) evaluate_extents(structure, sizes.whole_symbol, whole_values);
   const std::int64_t *values = segments.values.data(), *whole = sizes.sharded ? whole_values.data() : values;
   segments.group_count = 0;
-  ProductMemo memo;
-  const int count_of_segments = static_cast<int>(structure.blocks.size()) + 2;
-  for (int i = 0; i < count_of_segments; ++i) {
+  std::array<KernelCost, kMaxDistinctKernels> costs;
+  for (std::size_t i = 0; i < structure.distinct.size(); ++i) {
+    const Program& program = program_of(structure, structure.distinct[i]);
+    const Kernel& kernel = program.kernels[structure.distinct[i].kernel];
+    costs[i] = is_collective(kernel.contract) ? collective_kernel_cost(kernel, program, sizes, values)
+                                              : kernel_cost(kernel, program, sizes, values);
+  }
+  for (int i = 0; i < segments_in(structure); ++i) {
     const LoweredSegment& s = segment_of(structure, i);
     segments.cost[i] = {};
     count(s, sizes, values, whole, segments.cost[i]);
-    ProgramCost(s.forward, sizes, values, memo).run(i, false, segments);
-    ProgramCost(s.backward, sizes, values, memo).run(i, true, segments);
+    ProgramCost(s.forward, sizes, costs.data()).run(i, false, segments);
+    ProgramCost(s.backward, sizes, costs.data()).run(i, true, segments);
   }
   plan_segments(structure, sizes, values, plan);
 }

@@ -8,7 +8,7 @@
 
 namespace dtcalc {
 
-inline constexpr int kMaxGroups = 640;
+inline constexpr int kMaxGroups = 640, kMaxKernels = 512;  ///< of a step; of a program
 
 /// What one device sends over one axis of the layout, and how long nothing else happens meanwhile.
 struct AxisTraffic {
@@ -35,10 +35,10 @@ struct SegmentCost {
   std::int64_t packed = 0;                   ///< those of the parameters that are stored in 8 or 4 bits
   std::int64_t tied = 0, tied_trained = 0;   ///< the copy that a head needs on another stage than its table
   std::int64_t whole_parameters = 0, whole_trained = 0, whole_embedding = 0;  ///< of the model
-  StageSeconds launches;                                                      ///< of kernels by the host
+  StageSeconds launches{};                                                    ///< of kernels by the host
   std::int64_t saved_bytes = 0;                                               ///< exact, without alignment
   double forward_flop = 0, backward_flop = 0;                                 ///< of the model, all its ranks
-  StageSeconds seconds;  ///< with launches and exposed communication
+  StageSeconds seconds{};  ///< with launches and exposed communication
   std::array<AxisTraffic, kAxes> traffic{};
 };
 
@@ -51,11 +51,5 @@ struct Segments {
 
 /// Prologue, block kinds and epilogue, in the order of MemoryPlan::segment; `plan` gets what lies inside segments.
 void evaluate_segments(const Structure& structure, const Sizes& sizes, Segments& segments, MemoryPlan& plan);
-
-/// The i-th segment of a structure in that order.
-inline const LoweredSegment& segment_of(const Structure& structure, int i) {
-  const int kinds = static_cast<int>(structure.blocks.size());
-  return i == 0 ? structure.prologue : i <= kinds ? structure.blocks[i - 1] : structure.epilogue;
-}
 
 }  // namespace dtcalc

@@ -84,7 +84,7 @@ inline std::int64_t packed_bytes(std::int64_t elements, int half_bytes) {
 inline constexpr std::int64_t kMomentBlock = 256, kSmallestScaledTensor = 4096;
 
 /// Bytes of `elements` of a width class.
-inline std::int64_t bytes_of(std::int64_t elements, int half_bytes) { return (elements * half_bytes + 1) / 2; }
+inline std::int64_t bytes_of(std::int64_t elements, int half_bytes) { return (elements * half_bytes + 1) >> 1; }
 
 /// Bytes of all moments of `elements`, of which `small` lie in tensors that stay in 32 bits.
 inline std::int64_t moment_bytes(const StateWidths& state, std::int64_t elements, std::int64_t small) {

@@ -4,41 +4,45 @@
 
 namespace dtcalc {
 
-double ProgramTraffic::add(const Kernel& kernel, const Program& program, const Sizes& sizes,
-                           const std::int64_t* values) {
-  const auto bytes = [&](std::size_t operand) {
+KernelCost collective_kernel_cost(const Kernel& kernel, const Program& program, const Sizes& sizes,
+                                  const std::int64_t* values) {
+  const Layout& l = sizes.layout;
+  const RankGroup& ranks = kernel.axis == Axis::data ? l.data_group : l.tensor_group;
+  KernelCost sum{0, 0, 0, 0, 0, Bound::communication};
+  const auto add = [&](Collective collective, const RankGroup& group, std::size_t operand, std::int64_t times) {
     const Traffic& t = program.traffic[kernel.traffic_begin + operand];
-    return static_cast<double>(bytes_of(values[t.extent], sizes.half_bytes[static_cast<int>(t.width)]));
-  };
-  const auto at_once = [&](Collective collective, std::size_t whole) {
-    const bool data = kernel.axis == Axis::data;
-    const CollectiveCost cost =
-        collective_cost(collective, bytes(whole), data ? layout_.data_group : layout_.tensor_group, layout_.fabric);
-    sent_bytes_[static_cast<int>(kernel.axis)] += cost.sent_bytes;
-    (data ? data_s_ : tensor_s_) += cost.seconds;
-    return cost.seconds;
-  };
-  const auto travel = [&](std::size_t operand, std::int64_t hops) {
-    const CollectiveCost cost =
-        collective_cost(Collective::send, bytes(operand), layout_.context_group, layout_.fabric);
-    sent_bytes_[static_cast<int>(Axis::context)] += static_cast<double>(hops) * bytes(operand);
-    ring_s_ += static_cast<double>(hops) * cost.seconds;
-    return static_cast<double>(hops) * cost.seconds;
+    const auto bytes = static_cast<double>(bytes_of(values[t.extent], sizes.half_bytes[static_cast<int>(t.width)]));
+    const CollectiveCost cost = collective_cost(collective, bytes, group, l.fabric);
+    sum.seconds += static_cast<double>(times) * cost.seconds;
+    sum.sent_bytes += static_cast<double>(times) * cost.sent_bytes;
   };
   switch (kernel.contract) {
     case Contract::all_reduce:
-      return at_once(Collective::all_reduce, 0);
+      add(Collective::all_reduce, ranks, 0, 1);
+      break;
     case Contract::all_gather:
-      return at_once(Collective::all_gather, 1);
+      add(Collective::all_gather, ranks, 1, 1);
+      break;
     case Contract::reduce_scatter:
-      return at_once(Collective::reduce_scatter, 0);
+      add(Collective::reduce_scatter, ranks, 0, 1);
+      break;
     case Contract::ring:
-      return travel(0, layout_.context - 1);
+      add(Collective::send, l.context_group, 0, l.context - 1);
+      break;
     case Contract::ring_backward:  // the gradient must come home
-      return travel(1, layout_.context - 1) + travel(0, layout_.context);
+      add(Collective::send, l.context_group, 1, l.context - 1);
+      add(Collective::send, l.context_group, 0, l.context);
+      break;
     default:
-      return 0;
+      break;
   }
+  return sum;
+}
+
+void ProgramTraffic::add(const Kernel& kernel, const KernelCost& cost) {
+  const bool ring = kernel.contract == Contract::ring || kernel.contract == Contract::ring_backward;
+  sent_bytes_[static_cast<int>(ring ? Axis::context : kernel.axis)] += cost.sent_bytes;
+  (ring ? ring_s_ : kernel.axis == Axis::data ? data_s_ : tensor_s_) += cost.seconds;
 }
 
 double ProgramTraffic::exposed_ring() const {

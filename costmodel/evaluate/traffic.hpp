@@ -2,18 +2,21 @@
 // data ranks share (ZeRO). Called by evaluate.
 #pragma once
 
-#include "costmodel/evaluate/sizes.hpp"
+#include "costmodel/evaluate/law.hpp"
 #include "costmodel/schedule/bound.hpp"
 
 namespace dtcalc {
+
+/// Cost of a collective kernel; `values` from evaluate_extents.
+KernelCost collective_kernel_cost(const Kernel& kernel, const Program& program, const Sizes& sizes,
+                                  const std::int64_t* values);
 
 /// The collectives of one program, one micro-batch.
 class ProgramTraffic {
  public:
   explicit ProgramTraffic(const Layout& layout) : layout_(layout) {}
 
-  /// Adds a collective kernel; its seconds.
-  double add(const Kernel& kernel, const Program& program, const Sizes& sizes, const std::int64_t* values);
+  void add(const Kernel& kernel, const KernelCost& cost);
   /// Attention that runs while keys and values travel. A ring of R ranks computes R times and travels R - 1 times.
   void hide_ring_behind(double attention_s) { attention_s_ += attention_s; }
 

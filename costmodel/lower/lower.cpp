@@ -6,6 +6,7 @@
 #include <mutex>
 #include <span>
 
+#include "costmodel/lower/distinct.hpp"
 #include "costmodel/lower/join.hpp"
 #include "costmodel/lower/rules.hpp"
 
@@ -400,6 +401,7 @@ Structure make_structure(const Choices& choices) {
   for (LoweredSegment& block : structure.blocks) join_launches(block, choices);
   structure.epilogue = lower_segment(graph.epilogue, choices, true, extents);
   find_boundaries(structure);
+  find_distinct_kernels(structure);
   return structure;
 }
 

@@ -22,6 +22,7 @@ struct Traffic {
   ExtentId extent;
   Width width;
   std::uint8_t reads, writes;
+  friend bool operator==(const Traffic&, const Traffic&) = default;
 };
 
 /// One kernel of a program.
@@ -43,6 +44,7 @@ struct Kernel {
   std::string_view law;                     ///< name under which `dtcalc measure` times this kernel (law_name)
   LawId law_id = kNoLaw;                    ///< of `law`
   std::uint16_t traffic_begin = 0, traffic_end = 0;
+  std::uint16_t price = 0;  ///< index into Structure::distinct of the first kernel that costs the same
 };
 
 enum class Phase : std::uint8_t { forward, recompute, backward, optimizer };
@@ -129,15 +131,38 @@ struct LoweredSegment {
   bool local = false;
 };
 
+/// A kernel's place.
+struct KernelRef {
+  std::int16_t segment;  ///< as segment_of counts
+  std::uint16_t kernel;
+  bool backward;
+};
+inline constexpr int kMaxDistinctKernels = 512;
+
 struct Structure {
   Choices choices;
   std::vector<Extent> extents;  ///< extents[0] has factor 0
   LoweredSegment prologue, epilogue;
   std::vector<LoweredSegment> blocks;
-  bool residual_boundary = false;  ///< some border's residual lies in the boundary buffer, not in a slot
+  std::vector<KernelRef> distinct;  ///< kernels that differ in cost (distinct.hpp)
+  bool residual_boundary = false;   ///< some border's residual lies in the boundary buffer, not in a slot
   bool delta_boundary = false;
   bool gradient_boundary = false;
 };
+
+/// Prologue, kinds of blocks, epilogue: the order of everything that is kept per segment.
+inline int segments_in(const Structure& structure) { return static_cast<int>(structure.blocks.size()) + 2; }
+template <class S>  // Structure or const Structure
+auto& segment_of(S& structure, int i) {
+  const int kinds = static_cast<int>(structure.blocks.size());
+  return i == 0       ? structure.prologue
+         : i <= kinds ? structure.blocks[static_cast<std::size_t>(i - 1)]
+                      : structure.epilogue;
+}
+inline const Program& program_of(const Structure& structure, const KernelRef& ref) {
+  const LoweredSegment& segment = segment_of(structure, ref.segment);
+  return ref.backward ? segment.backward : segment.forward;
+}
 
 /// Lowers the graph of `choices`: partitions operators into groups and kernels by the software stack's facts, plans
 /// recomputation, decides storage. A pure function.

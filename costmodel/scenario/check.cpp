@@ -1,6 +1,7 @@
 #include "costmodel/scenario/check.hpp"
 
 #include <algorithm>
+#include <bit>
 
 #include "costmodel/scenario/checks.hpp"
 #include "costmodel/scenario/fields.hpp"
@@ -54,6 +55,13 @@ void check_sources(Checks& checks, std::string_view section, const std::map<std:
     checks.require(known, {place}, fmt::format("\"{}\"", key), fmt::format("is not a key of a {} profile", section),
                    fmt::format("name a figure, e.g. {}", example));
   }
+}
+
+/// Whether buffers can start at multiples of the stack's alignment as addresses have them.
+void check_alignment(Checks& checks, std::int64_t bytes) {
+  const auto below = static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(bytes)));
+  checks.require(bytes == below, {"/software/alignment_bytes"}, text(bytes), "is no power of two",
+                 fmt::format("use {} or {}", below, 2 * below));
 }
 
 /// Whether devices that the cluster puts side by side can reach each other.
@@ -176,6 +184,7 @@ void check(const Scenario& s, const Given& given, std::vector<Error>& errors) {
   check(s.hardware, given, errors);
   check(s.cluster, given, errors);
   Checks all(given, errors);
+  check_alignment(all, s.software.alignment_bytes);
   check_links(all, s);
   if (s.has_training) checks::training(all, s);
   if (s.has_inference) checks::inference(all, s);

@@ -83,6 +83,48 @@ std::int64_t live_chunks(PipelineSchedule schedule, std::int64_t stages, std::in
   return 0;
 }
 
+namespace {
+
+/// The longest path through a stage, over all stages. `own` gives a path's time from its first input to the end of its
+/// last backward pass; with `split`, weight gradients wait.
+template <bool split, class Own>
+double longest_path(std::span<const StageSeconds> stages, double parts, std::int64_t micro_batches, double t,
+                    double rest, Own own) {
+  const auto count = static_cast<std::int64_t>(stages.size());
+  struct Pass {
+    double f, g;
+  };
+  const auto pass = [&](std::int64_t s) {
+    const StageSeconds& stage = stages[static_cast<std::size_t>(s)];
+    return Pass{stage.forward / parts,
+                (split ? stage.backward_input : stage.backward_input + stage.backward_weight) / parts};
+  };
+  double fill = 0, drain = 0, longest = 0;  // rest: of the stages after this one
+  Pass now = pass(0);
+  for (std::int64_t s = 0; s < count; ++s) {
+    const std::int64_t behind = count - 1 - s;
+    const Pass next = behind > 0 ? pass(s + 1) : Pass{0, 0};
+    rest -= now.f + now.g;
+    const Path path{now.f,
+                    now.g,
+                    split ? stages[static_cast<std::size_t>(s)].backward_weight : 0,
+                    rest + 2 * static_cast<double>(behind) * t,
+                    behind > 0 ? now.f + now.g + next.f + next.g + 2 * t : 0,
+                    s,
+                    behind,
+                    micro_batches};
+    // After the last backward pass here: hand on to the first stage, or finish the weight gradients that waited.
+    if (split) drain = std::max(drain, static_cast<double>(std::min(micro_batches, s + 1)) * path.w);
+    longest = std::max(longest, fill + own(path) + drain);
+    fill += now.f + t;
+    drain += now.g + t;
+    now = next;
+  }
+  return longest;
+}
+
+}  // namespace
+
 double step_bound(PipelineSchedule schedule, std::span<const StageSeconds> stages, std::int64_t chunks,
                   std::int64_t micro_batches, double transfer_s) {
   assert(!stages.empty() && chunks >= 1 && micro_batches >= 1);
@@ -104,33 +146,18 @@ double step_bound(PipelineSchedule schedule, std::span<const StageSeconds> stage
     return all_forward + all_backward + 2 * static_cast<double>(count - 1) * t +
            static_cast<double>(micro_batches - 1) * (slowest_forward + slowest_backward);
 
-  const double forward_round = all_forward + static_cast<double>(count) * t;
-  const double backward_round = all_backward + static_cast<double>(count) * t;
-  double rest = all_forward + all_backward;  // of the stages after this one
-  double fill = 0, drain = 0, longest = 0;
-  for (std::int64_t s = 0; s < count; ++s) {
-    const std::int64_t behind = count - 1 - s;
-    const double f = forward(s), g = backward(s), w = split ? stages[static_cast<std::size_t>(s)].backward_weight : 0;
-    rest -= f + g;
-    const Path path{f,
-                    g,
-                    w,
-                    rest + 2 * static_cast<double>(behind) * t,
-                    behind > 0 ? f + g + forward(s + 1) + backward(s + 1) + 2 * t : 0,
-                    s,
-                    behind,
-                    micro_batches};
-    // After the last backward pass here: hand on to the first stage, or finish the weight gradients that waited.
-    if (s > 0) drain += backward(s - 1) + t;
-    if (split) drain = std::max(drain, static_cast<double>(std::min(micro_batches, s + 1)) * w);
-    const double own = split ? zero_bubble(path)
-                       : schedule == PipelineSchedule::interleaved
-                           ? interleaved(path, chunks, forward_round, backward_round)
-                           : one_f_one_b(path);
-    longest = std::max(longest, fill + own + drain);
-    fill += f + t;
+  const double all = all_forward + all_backward;
+  switch (schedule) {
+    case PipelineSchedule::zero_bubble:
+      return longest_path<true>(stages, parts, micro_batches, t, all, zero_bubble);
+    case PipelineSchedule::interleaved:
+      return longest_path<false>(stages, parts, micro_batches, t, all, [&](const Path& path) {
+        return interleaved(path, chunks, all_forward + static_cast<double>(count) * t,
+                           all_backward + static_cast<double>(count) * t);
+      });
+    default:
+      return longest_path<false>(stages, parts, micro_batches, t, all, one_f_one_b);
   }
-  return longest;
 }
 
 }  // namespace dtcalc

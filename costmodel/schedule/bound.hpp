@@ -21,11 +21,11 @@ std::int64_t live_chunks(PipelineSchedule schedule, std::int64_t stages, std::in
                          std::int64_t micro_batches, std::int64_t stage);
 
 /// Work of one stage for one micro-batch, all its chunks together. A backward pass that is not split in two takes the
-/// sum of its parts.
+/// sum of its parts. Without initializers: an evaluation has room for kMaxStages of them.
 struct StageSeconds {
-  double forward = 0;
-  double backward_input = 0;   ///< gradients of activations, with what is recomputed for them
-  double backward_weight = 0;  ///< gradients of parameters
+  double forward;
+  double backward_input;   ///< gradients of activations, with what is recomputed for them
+  double backward_weight;  ///< gradients of parameters
 };
 
 /// Time from the first forward to the end of the last backward pass, in seconds; `transfer_s` is one transfer of one

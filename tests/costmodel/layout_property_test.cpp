@@ -1,8 +1,11 @@
 // Properties of random layouts of random models: figures are sane, and no hardware gets slower by getting faster.
+#include <array>
 #include <cmath>
 #include <random>
+#include <tuple>
 
 #include "costmodel/evaluate/evaluate.hpp"
+#include "costmodel/evaluate/traffic.hpp"
 #include "costmodel/scenario/check.hpp"
 #include "support/catch.hpp"
 #include "support/scenarios.hpp"
@@ -139,5 +142,54 @@ TEST_CASE("the groups of a random layout add up to its step, with and without a 
     const double data = told.traffic[static_cast<int>(Axis::data)].exposed.value();
     // The device of these scenarios has no gaps between kernels: all of `host` is waiting for launches.
     CHECK(seconds + told.bubble.value() + data + told.host.value() == Approx(told.step.value()).epsilon(1e-9));
+  }
+}
+
+TEST_CASE("kernels that share a price cost the same, to the last bit") {
+  Random random(4);
+  std::size_t shared = 0;
+  for (int i = 0; i < 100; ++i) {
+    const Scenario s = random_scenario(random);
+    const Structure& structure = cached_structure(choices_of(s, Work::training));
+    const Sizes sizes = sizes_of(s, Work::training);
+    std::array<std::int64_t, kMaxExtents> values;
+    evaluate_extents(structure, sizes.symbol, values);
+    const auto cost = [&](const Kernel& kernel, const Program& program) {
+      const KernelCost c = is_collective(kernel.contract)
+                               ? collective_kernel_cost(kernel, program, sizes, values.data())
+                               : kernel_cost(kernel, program, sizes, values.data());
+      return std::make_tuple(c.flop, c.read_bytes, c.written_bytes, c.seconds, c.sent_bytes, c.bound);
+    };
+    std::size_t kernels = 0;
+    CAPTURE(i);
+    for (int segment = 0; segment < segments_in(structure); ++segment)
+      for (const Program* program : {&segment_of(structure, segment).forward, &segment_of(structure, segment).backward})
+        for (const Kernel& kernel : program->kernels) {
+          REQUIRE(kernel.price < structure.distinct.size());
+          const KernelRef& first = structure.distinct[kernel.price];
+          const Program& of_first = program_of(structure, first);
+          CHECK(cost(kernel, *program) == cost(of_first.kernels[first.kernel], of_first));
+          ++kernels;
+        }
+    CHECK(structure.distinct.size() <= kernels);
+    shared += kernels - structure.distinct.size();
+  }
+  CHECK(shared > 0);
+}
+
+TEST_CASE("runs of equal stages are what the stages are, one by one") {
+  Random random(5);
+  for (int i = 0; i < 200; ++i) {
+    const Layout layout = sizes_of(random_scenario(random), Work::training).layout;
+    CAPTURE(i, layout.pipeline, layout.chunks, layout.layers);
+    std::int64_t runs = 0;
+    for (std::int64_t stage = 0, next = 0; stage < layout.pipeline; stage = next, ++runs) {
+      next = next_shape(layout, stage);
+      REQUIRE(next > stage);
+      REQUIRE(next <= layout.pipeline);
+      for (std::int64_t same = stage; same < next; ++same)
+        CHECK(stage_shape(layout, same) == stage_shape(layout, stage));
+    }
+    if (layout.global_every == 0) CHECK(runs <= 5);
   }
 }
