@@ -18,6 +18,7 @@
 #include "costmodel/plan/report.hpp"
 #include "costmodel/scenario/fields.hpp"
 #include "costmodel/scenario/json_text.hpp"
+#include "costmodel/scenario/names.hpp"
 #include "engine/train/progress.hpp"
 #include "engine/train/stop_request.hpp"
 
@@ -58,7 +59,6 @@ Result<Scenario> load_for(const Options& options, const Kept& keep) {
   }
   Result<Scenario> loaded = load({open.dump(), document->base}, {});
   if (!loaded) return loaded;
-  if (auto error = refuse_towers(*loaded, "plan")) return *error;
   Scenario scenario = std::move(loaded).value();
   std::vector<Error> errors;
   if (given.contains("parallel"))
@@ -114,9 +114,9 @@ std::int64_t most_devices(const Options& options, const Cluster& cluster) {
 Result<RunGoal> goal_of(const Options& options, const Scenario& scenario) {
   OptionReader read;
   RunGoal goal;
-  const Training& t = scenario.training;
   const std::optional<Tokens> tokens = read.quantity<Tokens>("--tokens", options.tokens);
-  goal.tokens = static_cast<double>(tokens ? tokens->value() : t.steps * t.global_batch * t.sequence);
+  goal.tokens =
+      static_cast<double>(tokens ? tokens->value() : scenario.training.steps * tokens_of_step(scenario).value());
   goal.deadline = deadline_of(options.deadline, read);
   goal.budget_usd = read.number("--budget", options.budget);
   goal.prices.usd_per_device_hour = read.number("--price-usd-per-device-h", options.price);
@@ -257,7 +257,23 @@ Result<LossGoal> loss_goal_of(const Options& options) {
   return goal;
 }
 
+/// (6.1) was fitted on language models trained from nothing: it says nothing of other trainings.
+std::optional<Error> without_law(const Scenario& scenario) {
+  const Training& t = scenario.training;
+  const std::string out = "plan the fastest step (--objective step), or use the model without it";
+  if (t.method != Method::supervised)
+    return Error{"/training/method", fmt::format("\"{}\"", name_of(t.method)),
+                 "has no law of the loss: (6.1) is of pre-training", out};
+  if (t.adapter.rank > 0)
+    return Error{"/training/adapter/rank", std::to_string(t.adapter.rank),
+                 "has no law of the loss: (6.1) is of training all parameters", out};
+  if (scenario.model.input == ModelInput::image)
+    return Error{"/model/input", "\"image\"", "has no law of the loss: (6.1) is of language models", out};
+  return std::nullopt;
+}
+
 int plan_loss(const Options& options, const Scenario& given, const Kept& keep) {
+  if (const std::optional<Error> error = without_law(given)) return fail(*error);
   const Result<LossGoal> goal = loss_goal_of(options);
   if (!goal) return fail(goal.errors());
   const Result<Cluster> cluster = sized_cluster(options, given);

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <set>
 
+#include "costmodel/evaluate/towers.hpp"
+
 namespace dtcalc {
 namespace {
 
@@ -50,8 +52,7 @@ ClusterSearch search_clusters(const Scenario& scenario, const RunGoal& goal, std
                               const SearchOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   ClusterSearch result;
-  const Training& t = scenario.training;
-  result.steps = std::ceil(goal.tokens / static_cast<double>(t.global_batch * t.sequence));
+  result.steps = std::ceil(goal.tokens / static_cast<double>(tokens_of_step(scenario).value()));
   const std::vector<std::int64_t> sizes = cluster_sizes(scenario, options, most_devices);
   SearchOptions each = options;
   double done = 0;

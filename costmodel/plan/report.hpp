@@ -17,6 +17,12 @@ namespace dtcalc {
 /// A planned layout as overrides of the scenario: `training.parallel.tensor=8`, …
 std::vector<std::string> overrides(const PlannedLayout& layout);
 
+/// What a step of the scenario takes: "64 pairs of sequences of 1024 tokens".
+std::string batch_text(const Scenario& scenario);
+
+/// `dtcalc estimate ... --set a=1 --set b=2`, over several lines with a backslash at each end, indented by two.
+std::string estimate_command(const std::vector<std::string>& overrides);
+
 /// A row per layout. `scenario` has the cluster.
 report::Table layout_table(const Scenario& scenario, const std::vector<PlannedLayout>& layouts);
 nlohmann::ordered_json layout_json(const Scenario& scenario, const PlannedLayout& layout);

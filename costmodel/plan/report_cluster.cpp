@@ -111,8 +111,8 @@ report::Table to_table(const ClusterSearch& search) {
 
 std::string to_text(const Scenario& s, const RunGoal& goal, const ClusterSearch& search) {
   std::string text = fmt::format("{} on {}, nodes of {}\n", s.model.name, s.hardware.name, s.cluster.devices_per_node);
-  text += fmt::format("{} tokens: {:.0f} steps of {} sequences of {} tokens, {}\n\n", laws::count_text(goal.tokens),
-                      search.steps, s.training.global_batch, s.training.sequence, goal_text(goal));
+  text += fmt::format("{} tokens: {:.0f} steps of {}, {}\n\n", laws::count_text(goal.tokens), search.steps,
+                      batch_text(s), goal_text(goal));
   if (search.stopped) text += "Stopped before a size met it\n";
   if (search.met) {
     const ClusterTry& t = search.tried.back();
@@ -128,11 +128,13 @@ std::string to_text(const Scenario& s, const RunGoal& goal, const ClusterSearch&
     text += fmt::format("No size meets it: nothing fits in {}\n", print(s.hardware.memory));
   }
   text += fmt::format("\nSizes with a valid layout, each with its fastest\n{}", report::text(to_table(search), 2));
-  if (search.met)
-    text += fmt::format(
-        "\nThe first: dtcalc estimate ... --set cluster.nodes={} --set cluster.devices_per_node={} --set {}\n",
-        search.tried.back().cluster.nodes, search.tried.back().cluster.devices_per_node,
-        fmt::join(overrides(search.best.front()), " --set "));
+  if (search.met) {
+    const Cluster& cluster = search.tried.back().cluster;
+    std::vector<std::string> set{fmt::format("cluster.nodes={}", cluster.nodes),
+                                 fmt::format("cluster.devices_per_node={}", cluster.devices_per_node)};
+    for (std::string& one : overrides(search.best.front())) set.push_back(std::move(one));
+    text += fmt::format("\nThe first:\n{}", estimate_command(set));
+  }
   return text;
 }
 

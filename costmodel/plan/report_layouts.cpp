@@ -34,6 +34,30 @@ std::vector<std::string> overrides(const PlannedLayout& l) {
   return set;
 }
 
+std::string batch_text(const Scenario& s) {
+  const bool pairs = s.training.method == Method::dpo || s.training.method == Method::reward;
+  const bool image = s.model.input == ModelInput::image;
+  const char* counted = s.model.text.layers > 0 ? "pairs of image and text"
+                        : image                 ? "images"
+                        : pairs                 ? "pairs of sequences"
+                                                : "sequences";
+  std::string text = fmt::format("{} {}", s.training.global_batch, counted);
+  return image ? text : fmt::format("{} of {} tokens", text, s.training.sequence);
+}
+
+std::string estimate_command(const std::vector<std::string>& overrides) {
+  constexpr std::size_t columns = 98;  // two are left for the backslash
+  std::string text = "  dtcalc estimate ...";
+  std::size_t used = text.size();
+  for (const std::string& set : overrides) {
+    const std::string word = fmt::format(" --set {}", set);
+    if (used + word.size() > columns) text += " \\\n   ", used = 3;
+    text += word;
+    used += word.size();
+  }
+  return text + "\n";
+}
+
 ordered_json layout_json(const Scenario& s, const PlannedLayout& l) {
   const Totals& t = l.totals;
   const Parallel& p = l.parallel;
@@ -104,8 +128,10 @@ report::Table layout_table(const Scenario& s, const std::vector<PlannedLayout>& 
 }
 
 std::string to_text(const Scenario& s, const SearchResult& r) {
-  std::string text = fmt::format("{} on {} x {}, global batch {} sequences of {} tokens\n", s.model.name,
-                                 devices(s.cluster), s.hardware.name, s.training.global_batch, s.training.sequence);
+  std::string text =
+      fmt::format("{} on {} x {}, global batch {}", s.model.name, devices(s.cluster), s.hardware.name, batch_text(s));
+  if (s.training.method != Method::supervised) text += fmt::format(", trained by {}", name_of(s.training.method));
+  text += "\n";
   text += fmt::format("{} valid layouts{}, {} fit; {} a second\n\n", r.layouts, r.stopped ? " until stopped" : "",
                       r.fitting, static_cast<std::int64_t>(static_cast<double>(r.layouts) / r.seconds));
   if (r.best.empty()) {
@@ -113,8 +139,7 @@ std::string to_text(const Scenario& s, const SearchResult& r) {
     return text + report::text(layout_table(s, {r.smallest}), 2);
   }
   text += report::text(layout_table(s, r.best), 2);
-  return text +
-         fmt::format("\nThe first: dtcalc estimate ... --set {}\n", fmt::join(overrides(r.best.front()), " --set "));
+  return text + fmt::format("\nThe first:\n{}", estimate_command(overrides(r.best.front())));
 }
 
 }  // namespace dtcalc

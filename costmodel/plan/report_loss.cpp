@@ -126,9 +126,9 @@ std::string to_text(const Scenario& s, const LossGoal& goal, const LossPlan& pla
   text += fmt::format(
       "\nThe law alone splits the same FLOPs into {} parameters and {} tokens, {:.4f} nat.\n"
       "{} pairs of model and batch, {} of them skipped: above these losses even at the devices' peak.\n"
-      "The first: dtcalc estimate ... --set {}\n",
+      "The first:\n{}",
       laws::count_text(alone.parameters), laws::count_text(alone.tokens), alone.loss, plan.pairs, plan.skipped,
-      fmt::join(set_of(s, best), " --set "));
+      estimate_command(set_of(s, best)));
   return text;
 }
 

@@ -83,7 +83,7 @@ std::string to_text(const Scenario& s, Seconds tpot, const ReplicaSearch& search
     return text + fmt::format("\nNo width meets it. TPOT is at one sequence where none is in time or fits in {}.\n",
                               print(s.hardware.memory));
   const ReplicaTry& t = search.tried[*search.smallest];
-  return text + fmt::format("\nThe smallest: dtcalc estimate ... --set {}\n", fmt::join(set_of(t), " --set "));
+  return text + fmt::format("\nThe smallest:\n{}", estimate_command(set_of(t)));
 }
 
 }  // namespace dtcalc

@@ -7,6 +7,8 @@
 #include <thread>
 #include <tuple>
 
+#include "costmodel/evaluate/towers.hpp"
+
 namespace dtcalc {
 namespace {
 
@@ -33,17 +35,22 @@ auto order(const PlannedLayout& l) {
 class Search {
  public:
   Search(const Scenario& scenario, const SearchOptions& options)
-      : scenario_(scenario), options_(options), devices_(devices(scenario.cluster)) {
+      : scenario_(scenario),
+        options_(options),
+        devices_(devices(scenario.cluster)),
+        towers_(has_towers(scenario)),
+        passes_are_whole_(scenario.training.method == Method::ppo || scenario.model.text.layers > 0) {
     const Parallel& p = scenario.training.parallel;
     const Training& t = scenario.training;
     const Kept& keep = options.keep;
     const SearchRanks ranks = search_ranks(scenario, options);
+    // A contrast is over the whole batch, so a pass must take as much as the ranks leave to it.
+    const std::int64_t most_batch = scenario.model.text.layers > 0 ? t.global_batch : options.most_micro_batch;
     for (std::int64_t tensor : ranks.tensor)
       for (bool sequence : values(keep.sequence, p.sequence, {false, true}))
         for (bool full : values(keep.save_full_inputs, p.save_full_inputs, {false, true}))
           for (std::int64_t context : ranks.context)
-            for (std::int64_t batch :
-                 values(keep.micro_batch, t.micro_batch, divisors(t.global_batch, options.most_micro_batch)))
+            for (std::int64_t batch : values(keep.micro_batch, t.micro_batch, divisors(t.global_batch, most_batch)))
               for (Recompute recompute :
                    values(keep.recompute, t.recompute, {Recompute::none, Recompute::selective, Recompute::full}))
                 if (cuts(tensor, sequence, full, context))
@@ -74,8 +81,10 @@ class Search {
     if (m.heads % tensor != 0 || m.mlp_size % tensor != 0) return false;
     if (tensor % m.kv_heads != 0 && m.kv_heads % tensor != 0) return false;
     if (tensor > 1 && m.qk_norm == QkNorm::full) return false;
-    if (sequence && reads_one_position(m)) return false;
-    if (context > 1 && (reads_one_position(m) || !m.causal)) return false;
+    if (m.text.layers > 0 && (m.text.heads % tensor != 0 || m.text.mlp_size % tensor != 0)) return false;
+    const bool pooled = reads_one_position(m) || scenario_.training.method == Method::reward;
+    if (sequence && pooled) return false;
+    if (context > 1 && (pooled || !m.causal || scenario_.training.method == Method::ppo)) return false;
     if (context > 1 && (m.sliding_window > 0 || s % (context * (zigzag ? 2 : 1)) != 0)) return false;
     return !sequence || s % (context * tensor) == 0;
   }
@@ -113,16 +122,18 @@ class Search {
     Sizes sizes = sizes_of(s, true);
     Segments segments;
     MemoryPlan plan;
-    evaluate_segments(*structure, sizes, segments, plan);
+    if (!towers_) evaluate_segments(*structure, sizes, segments, plan);
     const std::int64_t rest = devices_ / (key.tensor * key.context);
     const Parallel& given = scenario_.training.parallel;
     for (std::int64_t pipeline : stages_) {
-      if (rest % pipeline != 0) continue;
+      if (rest % pipeline != 0 || (pipeline > 1 && passes_are_whole_)) continue;
       const std::int64_t data = rest / pipeline;
       if (s.training.global_batch % (key.micro_batch * data) != 0) continue;
+      // Every image is compared with every text of the batch, so all of it is one pass.
+      if (s.model.text.layers > 0 && s.training.global_batch > key.micro_batch * data) continue;
       p.pipeline = pipeline;
       // Where nothing before the blocks is trained, chunks that begin inside the model have another structure.
-      if (const Structure& wanted = cached_structure(choices_of(s, true)); &wanted != structure) {
+      if (const Structure& wanted = cached_structure(choices_of(s, true)); &wanted != structure && !towers_) {
         structure = &wanted;
         evaluate_segments(wanted, sizes, segments, plan);
       }
@@ -134,7 +145,8 @@ class Search {
           for (std::int64_t zero : zero_stages(data * key.context)) {
             p.zero = zero;
             place_stages(s, sizes);
-            consider({p, key.micro_batch, key.recompute, combine(*structure, sizes, segments, plan)}, listed, mine);
+            const Totals totals = towers_ ? evaluate_towers(s, nullptr) : combine(*structure, sizes, segments, plan);
+            consider({p, key.micro_batch, key.recompute, totals}, listed, mine);
           }
         }
     }
@@ -157,7 +169,9 @@ class Search {
 
   std::vector<std::int64_t> zero_stages(std::int64_t ranks) const {
     if (options_.keep.zero) return {scenario_.training.parallel.zero};
-    return ranks == 1 ? std::vector<std::int64_t>{0} : std::vector<std::int64_t>{0, 1, 2, 3};
+    if (ranks == 1) return {0};
+    if (scenario_.training.method == Method::ppo) return {0, 1, 2};  // the policy writes from whole parameters
+    return {0, 1, 2, 3};
   }
 
   void consider(const PlannedLayout& layout, bool listed, SearchResult& mine) const {
@@ -190,6 +204,8 @@ class Search {
   const Scenario& scenario_;
   const SearchOptions& options_;
   std::int64_t devices_;
+  bool towers_;            ///< a step is a sum over several models, evaluated one by one
+  bool passes_are_whole_;  ///< nothing of them can be cut into pipeline stages
   std::vector<SegmentKey> keys_;
   std::vector<std::int64_t> stages_;
   std::atomic<std::size_t> next_{0};

@@ -26,7 +26,7 @@ struct Kept {
 
 struct SearchOptions {
   Kept keep;
-  std::int64_t most_tensor = 32, most_context = 8, most_micro_batch = 16;  ///< where not kept
+  std::int64_t most_tensor = 32, most_context = 8, most_micro_batch = 16;  ///< where not kept; contrasts have no most
   int best = 10;
   int threads = 1;
   std::function<void(double done)> progress;  ///< in [0, 1]; called from one thread
@@ -54,8 +54,8 @@ SearchRanks search_ranks(const Scenario& scenario, const SearchOptions& options)
 /// Layouts of `scenario`: T up to most_tensor that divides heads and MLP, with and without sequence parallelism;
 /// context rings up to most_context (zig-zag); P stages that divide the layers with every number of chunks; all
 /// schedules; ZeRO 0-3; micro-batches up to most_micro_batch that divide the global batch; all recomputations. Nothing
-/// is pruned. The cluster, the global batch and everything else stay. A layout is valid exactly when load_scenario
-/// accepts it.
+/// is pruned. Of a step of several models (towers.hpp) all are cut the same way. The cluster, the global batch and
+/// everything else stay. A layout is valid exactly when load_scenario accepts it.
 SearchResult search_layouts(const Scenario& scenario, const SearchOptions& options);
 
 /// The part of the step, besides compute, that costs most: "tensor", "context", "data", "bubble", "optimizer", "host",

@@ -46,13 +46,42 @@ std::int64_t count_valid(const Scenario& scenario) {
                 p.sequence = saves > 0, p.save_full_inputs = saves > 1;
                 // The search takes P that divides the layers, and one schedule where there is no pipeline.
                 if (s.model.layers % p.pipeline != 0) continue;
+                if (devices(s.cluster) % (p.tensor * p.context * p.pipeline) != 0) continue;  // check says so too
                 if (p.pipeline == 1 && (schedule != PipelineSchedule::one_f_one_b || p.virtual_stages > 1)) continue;
                 std::vector<Error> errors;
                 check(s, Given{}, errors);
                 if (!errors.empty()) continue;
-                valid += 3 * (data_parallel(s) * p.context > 1 ? 4 : 1);  // recomputations, ZeRO stages
+                // Recomputations, ZeRO stages.
+                const std::int64_t stages = s.training.method == Method::ppo ? 3 : 4;
+                valid += 3 * (data_parallel(s) * p.context > 1 ? stages : 1);
               }
   return valid;
+}
+
+/// One node, a step of several models or of adapters.
+Scenario tuned(Method method, std::int64_t rank) {
+  Scenario s = to_plan();
+  s.model.layers = 4;
+  s.cluster.nodes = 1;
+  s.training.global_batch = 16;
+  s.training.method = method;
+  s.training.prompt_tokens = method == Method::ppo ? 16 : 0;
+  s.training.adapter.rank = rank;
+  return s;
+}
+
+Scenario contrasted() {
+  Scenario s = tuned(Method::supervised, 0);
+  Model& m = s.model;
+  m.input = ModelInput::image;
+  m.image_size = 48, m.patch_size = 8, m.class_token = true;
+  m.max_sequence = s.training.sequence = 37;
+  m.causal = m.tied_embeddings = false;
+  m.head = Head::contrast, m.outputs = 32;
+  m.vocabulary_size = 0;
+  m.text.layers = 2, m.text.hidden_size = 64, m.text.heads = 4, m.text.mlp_size = 256;
+  m.text.vocabulary_size = 500, m.text.max_sequence = 20;
+  return s;
 }
 
 bool same(const Totals& a, const Totals& b) {
@@ -79,6 +108,23 @@ TEST_CASE("every planned layout costs bitwise what evaluate says, and the best c
   for (std::size_t i = 0; i < r.best.size(); ++i) {
     if (i > 0) CHECK(r.best[i - 1].totals.step <= r.best[i].totals.step);
     if (i % 97 == 0) CHECK(same(evaluate(with_layout(s, r.best[i]), true), r.best[i].totals));
+  }
+}
+
+TEST_CASE("a step of adapters, pairs or several models is planned as it is loaded and evaluated") {
+  const std::pair<const char*, Scenario> steps[] = {
+      {"lora", tuned(Method::supervised, 4)}, {"reward", tuned(Method::reward, 0)},
+      {"dpo", tuned(Method::dpo, 0)},         {"dpo with adapters", tuned(Method::dpo, 4)},
+      {"ppo", tuned(Method::ppo, 0)},         {"clip", contrasted()}};
+  for (const auto& [name, s] : steps) {
+    CAPTURE(name);
+    SearchOptions options;
+    options.best = 1000000;
+    const SearchResult r = search_layouts(s, options);
+    CHECK(r.layouts > 20);
+    CHECK(r.layouts == count_valid(s));
+    for (std::size_t i = 0; i < r.best.size(); i += 29)
+      CHECK(same(evaluate(with_layout(s, r.best[i]), Work::training), r.best[i].totals));
   }
 }
 
