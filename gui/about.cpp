@@ -3,10 +3,12 @@
 #include "costmodel/build_info.hpp"
 #include "gui/plots/qcustomplot.hpp"
 
+#include <fmt/core.h>
 #include <QMainWindow>
 #include <QMenu>
 #include <QMenuBar>
 #include <QMessageBox>
+#include <nlohmann/json.hpp>
 
 namespace dtcalc::gui {
 
@@ -24,6 +26,7 @@ void show_shortcuts(QMainWindow& window) {
       "<tr><td colspan=2><b>In plots and settings</b></td></tr>"
       "<tr><td>Next field, next slider</td><td>Tab</td></tr>"
       "<tr><td>Slider step</td><td>Left, Right</td></tr>"
+      "<tr><td>From an input of a quantity to its setting</td><td>Enter, or double click</td></tr>"
       "<tr><td>Zoom a timeline at the pointer</td><td>wheel</td></tr>"
       "<tr><td>Whole timeline again</td><td>Home, or double click</td></tr></table>");
   QMessageBox box(QMessageBox::NoIcon, QObject::tr("Shortcuts"), text, QMessageBox::Close, &window);
@@ -39,9 +42,14 @@ void show_about(QMainWindow& window) {
           "<p>This program is free software under the GNU General Public License, version 3 or later, because "
           "it contains QCustomPlot. The libraries and the command line program of dtcalc are under the MIT "
           "licence.</p><p>Qt %2 (LGPL 3), QCustomPlot %3 (GPL 3 or later, Emanuel Eichhammer), "
-          "nlohmann/json (MIT), {fmt} (MIT).</p>")
+          "nlohmann/json %4 (MIT), {fmt} %5 (MIT).</p>")
           .arg(QString::fromUtf8(version.data(), static_cast<qsizetype>(version.size())), QString::fromUtf8(qVersion()),
-               QStringLiteral(QCUSTOMPLOT_VERSION_STR));
+               QStringLiteral(QCUSTOMPLOT_VERSION_STR),
+               QStringLiteral("%1.%2.%3")
+                   .arg(NLOHMANN_JSON_VERSION_MAJOR)
+                   .arg(NLOHMANN_JSON_VERSION_MINOR)
+                   .arg(NLOHMANN_JSON_VERSION_PATCH),
+               QStringLiteral("%1.%2.%3").arg(FMT_VERSION / 10000).arg(FMT_VERSION / 100 % 100).arg(FMT_VERSION % 100));
   QMessageBox::about(&window, QObject::tr("About dtcalc"), text);
 }
 

@@ -72,7 +72,15 @@ QImage with_palette(const QImage& picture) {
     const auto* line = reinterpret_cast<const QRgb*>(image.constScanLine(y));
     for (int x = 0; x < image.width(); ++x) ++count[line[x]];
   }
-  QList<QRgb> colours = count.keys();
+  // Of colours that hardly differ the most frequent one, so that the edges of letters leave room for small points.
+  constexpr QRgb coarse = 0xf8f8f8;
+  QHash<QRgb, QRgb> best;
+  for (auto at = count.cbegin(); at != count.cend(); ++at) {
+    QRgb& known = best[at.key() & coarse];
+    const int before = count.value(known);
+    if (at.value() > before || (at.value() == before && at.key() < known)) known = at.key();
+  }
+  QList<QRgb> colours = best.values();
   std::sort(colours.begin(), colours.end(), [&](QRgb a, QRgb b) {
     const int of_a = count[a], of_b = count[b];
     return of_a != of_b ? of_a > of_b : a < b;

@@ -1,10 +1,9 @@
 // dtcalc-gui: shows a window, or with --screenshot renders a view into a file and ends.
+#include <fmt/core.h>
 #include <QApplication>
 #include <QCommandLineParser>
-#include <QElapsedTimer>
 #include <QFile>
 #include <QIcon>
-#include <QTimer>
 #include <cstdio>
 #include <cstdlib>
 
@@ -22,9 +21,6 @@ using namespace dtcalc::gui;
 
 /// Exit codes as the command line's.
 enum Exit : int { exit_done = 0, exit_input = 2, exit_file = 3 };
-
-constexpr int kSettleMs = 60;       ///< for layouts and paints that are queued
-constexpr int kMostWaitMs = 60000;  ///< for a view whose work is slow
 
 int fail(const std::vector<Error>& errors) {
   for (const Error& error : errors) std::fprintf(stderr, "error: %s\n", describe(error).c_str());
@@ -45,12 +41,10 @@ Result<QSize> size_of(const QString& text) {
 int screenshot(MainWindow& window, Store& store, const QString& file, QSize size) {
   window.resize(size);
   window.show();
-  QElapsedTimer clock, idle;
-  clock.start(), idle.start();
-  do {
-    QApplication::processEvents(QEventLoop::AllEvents, 10);
-    if (window.present_view().busy()) idle.restart();
-  } while (idle.elapsed() < kSettleMs && clock.elapsed() < kMostWaitMs);
+  window.settle();
+  if (window.size() != size)
+    return fail({{"--size", fmt::format("{}x{}", size.width(), size.height()), "is too small for this view",
+                  fmt::format("give at least {}x{}", window.width(), window.height())}});
   if (!file.endsWith(QStringLiteral(".png"), Qt::CaseInsensitive)) {
     const auto errors = export_view(window.present_view(), store, file);
     return errors.empty() ? int{exit_done} : fail(errors);
@@ -128,13 +122,7 @@ int run(QApplication& application) {
   window.show();
   if (!lost.empty()) window.say(lost);
   quit_on_signals();
-  // Changes are saved once they pause, and at the end.
-  QTimer pause;
-  pause.setSingleShot(true);
-  pause.setInterval(1000);
-  QObject::connect(&pause, &QTimer::timeout, [&] { (void)save_session(store.state(), session); });
-  for (const auto signal : {&Store::changed, &Store::view_changed, &Store::theme_changed})
-    QObject::connect(&store, signal, &pause, qOverload<>(&QTimer::start));
+  save_changes(store, session);
   const int code = QApplication::exec();
   (void)save_session(store.state(), session);
   return code;

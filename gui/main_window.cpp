@@ -4,6 +4,7 @@
 #include <QClipboard>
 #include <QDir>
 #include <QDragEnterEvent>
+#include <QElapsedTimer>
 #include <QFileDialog>
 #include <QFileInfo>
 #include <QLabel>
@@ -21,6 +22,7 @@
 #include "gui/about.hpp"
 #include "gui/export.hpp"
 #include "gui/models/command_line.hpp"
+#include "gui/models/time_bars.hpp"
 #include "gui/plots/plot.hpp"
 #include "gui/views/parts.hpp"
 #include "gui/views/scenario_panel.hpp"
@@ -42,6 +44,10 @@ constexpr ViewKind kViews[] = {
     {"compare", "Compare", "What differs from the pinned scenario", make_compare_view},
     {"table", "Table", "Every quantity with its formula", make_table_view},
 };
+
+constexpr int kSettleMs = 60;       ///< for layouts and paints that are queued
+constexpr int kQuietRounds = 5;     ///< of the event loop without slow work
+constexpr int kMostWaitMs = 60000;  ///< for a view whose work is slow
 
 }  // namespace
 
@@ -121,6 +127,7 @@ void MainWindow::show_view() {
 void MainWindow::show_theme() {
   const Theme& theme = theme_named(store_.state().theme);
   QApplication::setPalette(palette_of(theme));
+  for (const char* marks : {"QCheckBox", "QSlider"}) QApplication::setPalette(palette_of_marks(theme), marks);
   actions_.dark->setChecked(theme.name == "dark");
   if (!views_.empty() && stack_->count() > 0) refresh();
 }
@@ -139,7 +146,7 @@ void MainWindow::refresh() {
   if (s.has_training) {
     cards.emplace_back(tr("step"), text_of(Unit::seconds, t.step.value()));
     cards.emplace_back(tr("MFU"), text_of(Unit::share, t.mfu));
-    cards.emplace_back(tr("training"), text_of(Unit::tokens_per_s, (t.tokens / t.step).value()));
+    cards.emplace_back(tr("training"), throughput_text(now));
   }
   if (now.estimate.serving) {
     cards.emplace_back(tr("first token"), text_of(Unit::seconds, now.estimate.serving->prefill.value()));
@@ -169,6 +176,36 @@ void MainWindow::say(const Store::Errors& errors) { say(QString::fromStdString(d
 void MainWindow::open(const QString& file) { say(store_.open(file.toStdString())); }
 
 void MainWindow::export_view(const QString& file) { say(gui::export_view(present_view(), store_, file)); }
+
+void MainWindow::export_all(const QString& folder) {
+  const std::string before = store_.state().view;
+  Store::Errors errors;
+  const auto write = [&](const QString& name) {
+    const auto more = gui::export_view(present_view(), store_, QDir(folder).filePath(name));
+    errors.insert(errors.end(), more.begin(), more.end());
+  };
+  for (const ViewKind& kind : view_kinds()) {
+    store_.show_view(kind.id);
+    settle();
+    for (const char* ending : {".png", ".svg", ".pdf", ".csv"})
+      write(QString::fromUtf8(kind.id) + QString::fromUtf8(ending));
+  }
+  write(QStringLiteral("estimate.json"));
+  store_.show_view(before);
+  say(errors);
+}
+
+void MainWindow::settle() {
+  QElapsedTimer clock, idle;
+  clock.start(), idle.start();
+  // A single round may take longer than the pause and leave a paint for the next one.
+  for (int quiet = 0; (quiet < kQuietRounds || idle.elapsed() < kSettleMs) && clock.elapsed() < kMostWaitMs; ++quiet) {
+    QApplication::processEvents(QEventLoop::ExcludeUserInputEvents, 10);
+    if (!present_view().busy()) continue;
+    quiet = 0;
+    idle.restart();
+  }
+}
 
 void MainWindow::build_menus() {
   const auto add = [this](QMenu* menu, const QString& text, const QKeySequence& keys, auto&& run) {
@@ -200,22 +237,8 @@ void MainWindow::build_menus() {
   });
   add(file, tr("Export &all views…"), QKeySequence(tr("Ctrl+Shift+E")), [this] {
     const QString folder =
-        QFileDialog::getExistingDirectory(this, tr("A PNG and a CSV of every view, and the estimate"));
-    if (folder.isEmpty()) return;
-    const std::string before = store_.state().view;
-    Store::Errors errors;
-    for (const ViewKind& kind : view_kinds()) {
-      store_.show_view(kind.id);
-      for (const char* ending : {".png", ".csv"}) {
-        const auto more = gui::export_view(
-            present_view(), store_, QDir(folder).filePath(QString::fromUtf8(kind.id) + QString::fromUtf8(ending)));
-        errors.insert(errors.end(), more.begin(), more.end());
-      }
-    }
-    const auto more = gui::export_view(present_view(), store_, QDir(folder).filePath(QStringLiteral("estimate.json")));
-    errors.insert(errors.end(), more.begin(), more.end());
-    store_.show_view(before);
-    say(errors);
+        QFileDialog::getExistingDirectory(this, tr("Every view as PNG, SVG, PDF and CSV, and the estimate"));
+    if (!folder.isEmpty()) export_all(folder);
   });
   file->addSeparator();
   add(file, tr("&Quit"), QKeySequence(tr("Ctrl+Q")), [this] { close(); });

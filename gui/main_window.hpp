@@ -24,8 +24,12 @@ class MainWindow : public QMainWindow {
   ScenarioPanel& panel() { return *panel_; }
   /// Opens a scenario or a model; what is wrong with it is said in the window.
   void open(const QString& file);
-  /// Writes what `format` (png, svg, pdf, csv, json) says of the present view, or all views into a folder.
+  /// Writes the present view as its file's ending says: png, svg, pdf, csv, json.
   void export_view(const QString& file);
+  /// Every view as PNG, SVG, PDF and CSV, and the estimate as JSON, into a folder.
+  void export_all(const QString& folder);
+  /// Until the present view's slow work is done and everything is laid out and painted.
+  void settle();
   /// Shows what went wrong until the next change; nothing hides the line.
   void say(const Store::Errors& errors);
 

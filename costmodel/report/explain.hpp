@@ -29,6 +29,8 @@ struct Input {
   std::string name, meaning;
   double value = 0;
   std::string origin;  ///< scenario, derived, graph, the hardware's source, command line
+  std::string place;  ///< the scenario's key that says or decides it ("/model/layers"), or the estimate's JSON key that
+                      ///< is it ("model.parameters"); empty when neither is one
 };
 
 struct ClosedForm {

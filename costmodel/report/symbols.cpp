@@ -8,70 +8,78 @@ namespace dtcalc::report {
 
 std::map<std::string, Input, std::less<>> symbols_of(const Scenario& s, const Totals& totals, Scope scope) {
   std::map<std::string, Input, std::less<>> all;
-  const auto put = [&](const char* name, const char* meaning, auto value, const std::string& origin) {
-    all[name] = {name, meaning, static_cast<double>(value), origin};
+  const auto put = [&](const char* name, const char* meaning, auto value, const std::string& origin,
+                       const std::string& place = {}) {
+    all[name] = {name, meaning, static_cast<double>(value), origin, place};
   };
   const Model& m = s.model;
   const Training& t = s.training;
   const std::string scenario = "scenario", derived = "derived", graph = "graph";
   if (scope == Scope::inference) {
-    put("B", "sequences", s.inference.batch, scenario);
-    put("S", "positions, prompt and answer", s.inference.prompt_tokens + s.inference.new_tokens, scenario);
-    put("p", "bytes of a stored element", half_bytes(s.inference.precision) / 2.0, derived);
+    put("B", "sequences", s.inference.batch, scenario, "/inference/batch");
+    put("S", "positions, prompt and answer", s.inference.prompt_tokens + s.inference.new_tokens, scenario,
+        "/inference/prompt_tokens");
+    put("p", "bytes of a stored element", half_bytes(s.inference.precision) / 2.0, derived, "/inference/precision");
   } else {
     const bool step = scope == Scope::step;
     put("B", step ? "sequences of a step" : "sequences of a micro-batch", step ? t.global_batch : t.micro_batch,
-        scenario);
-    put("S", "positions of a sequence", t.sequence, scenario);
+        scenario, step ? "/training/global_batch" : "/training/micro_batch");
+    put("S", "positions of a sequence", t.sequence, scenario, "/training/sequence");
     const Dtype dtype = compute_dtype(t.precision);
-    put("p", "bytes of a stored activation", half_bytes(dtype) / 2.0, derived);
+    put("p", "bytes of a stored activation", half_bytes(dtype) / 2.0, derived, "/training/precision");
   }
-  put("L", "layers", m.layers, scenario);
-  put("D", "hidden size", m.hidden_size, scenario);
-  put("A", "heads", m.heads, scenario);
-  put("G", "key and value heads", m.kv_heads, scenario);
-  put("g", "key and value heads per head, G/A", static_cast<double>(m.kv_heads) / static_cast<double>(m.heads),
-      derived);
-  put("H", "head size", m.head_size, scenario);
+  put("L", "layers", m.layers, scenario, "/model/layers");
+  put("D", "hidden size", m.hidden_size, scenario, "/model/hidden_size");
+  put("A", "heads", m.heads, scenario, "/model/heads");
+  put("G", "key and value heads", m.kv_heads, scenario, "/model/kv_heads");
+  put("g", "key and value heads per head, G/A", static_cast<double>(m.kv_heads) / static_cast<double>(m.heads), derived,
+      "/model/kv_heads");
+  put("H", "head size", m.head_size, scenario, "/model/head_size");
   put("E", "MLP size over hidden size, F/D", static_cast<double>(m.mlp_size) / static_cast<double>(m.hidden_size),
-      derived);
-  put("V", "vocabulary", m.vocabulary_size, scenario);
-  put("base", "RoPE base", m.rope.base, scenario);
+      derived, "/model/mlp_size");
+  put("V", "vocabulary", m.vocabulary_size, scenario, "/model/vocabulary_size");
+  put("base", "RoPE base", m.rope.base, scenario, "/model/rope/base");
   const Parallel& layout = t.parallel;
-  put("T", "tensor-parallel workers", scope == Scope::inference ? s.inference.tensor : layout.tensor, scenario);
-  put("P", "pipeline stages", layout.pipeline, scenario);
-  put("v", "chunks per stage", layout.virtual_stages, scenario);
-  put("m", "micro-batches of a step", micro_batches(s), derived);
-  put("n_gpu", "devices", devices(s.cluster), scenario);
-  put("causal", "1 when causal pairs are counted once", t.causal_flop == CausalFlop::half, scenario);
-  put("N", "parameters", totals.parameters.value(), graph);
+  put("T", "tensor-parallel workers", scope == Scope::inference ? s.inference.tensor : layout.tensor, scenario,
+      scope == Scope::inference ? "/inference/tensor" : "/training/parallel/tensor");
+  put("P", "pipeline stages", layout.pipeline, scenario, "/training/parallel/pipeline");
+  put("v", "chunks per stage", layout.virtual_stages, scenario, "/training/parallel/virtual_stages");
+  put("m", "micro-batches of a step", micro_batches(s), derived, "/training/global_batch");
+  put("n_gpu", "devices", devices(s.cluster), scenario, "/cluster/nodes");
+  put("causal", "1 when causal pairs are counted once", t.causal_flop == CausalFlop::half, scenario,
+      "/training/causal_flop");
+  put("N", "parameters", totals.parameters.value(), graph, "model.parameters");
   put("N_non_embedding", "parameters outside of the embeddings",
-      totals.parameters.value() - totals.embedding_parameters.value(), graph);
-  put("C", "model FLOPs of a step", totals.model_flop.value(), graph);
+      totals.parameters.value() - totals.embedding_parameters.value(), graph, "model.non_embedding_parameters");
+  put("C", "model FLOPs of a step", totals.model_flop.value(), graph, "flops.model_flop");
   put("C_training", "model FLOPs of the whole training", totals.model_flop.value() * static_cast<double>(t.steps),
-      graph);
-  put("C_hardware", "executed FLOPs of a step", totals.hardware_flop.value(), graph);
+      graph, "/training/steps");
+  put("C_hardware", "executed FLOPs of a step", totals.hardware_flop.value(), graph, "flops.hardware_flop");
   const StateWidths w = state_widths(t.precision, t.optimizer);
-  put("p_model", "bytes of a weight", w.weight / 2.0, derived);
-  put("p_gradient", "bytes of an accumulated gradient", w.gradient / 2.0, derived);
-  put("p_master", "bytes of a master weight and of a moment", std::max(w.moment, w.master) / 2.0, derived);
+  put("p_model", "bytes of a weight", w.weight / 2.0, derived, "/training/precision");
+  put("p_gradient", "bytes of an accumulated gradient", w.gradient / 2.0, derived, "/training/precision");
+  put("p_master", "bytes of a master weight and of a moment", std::max(w.moment, w.master) / 2.0, derived,
+      "/training/precision");
   const double wide = t.precision == Precision::fp64 ? 8 : 4;
   put("p_logits", "bytes of a logit", s.software.narrow_logits ? half_bytes(compute_dtype(t.precision)) / 2.0 : wide,
-      derived);
-  put("s_states", "moments of the optimizer", w.moments, derived);
-  put("separate_master", "1 when there is a master copy", w.master > 0, derived);
+      derived, "/software/narrow_logits");
+  put("s_states", "moments of the optimizer", w.moments, derived, "/training/optimizer");
+  put("separate_master", "1 when there is a master copy", w.master > 0, derived, "/training/precision");
   const Dtype dtype = scope == Scope::inference ? s.inference.precision : compute_dtype(t.precision);
   const std::string device = fmt::format("{} of {}", name_of(s.hardware.origin), s.hardware.id);
-  put("lambda_flops", "peak of matrix products, FLOP/s", s.hardware.rate(dtype).value(), device);
-  put("lambda_mem", "memory bandwidth, bytes/s", s.hardware.memory_bandwidth.value(), device);
+  put("lambda_flops", "peak of matrix products, FLOP/s", s.hardware.rate(dtype).value(), device,
+      fmt::format("/hardware/compute_flop_per_s/{}", name_of(dtype)));
+  put("lambda_mem", "memory bandwidth, bytes/s", s.hardware.memory_bandwidth.value(), device,
+      "/hardware/memory_bandwidth_bytes_per_s");
   if (s.hardware.link_bandwidth.value() > 0)
-    put("lambda_comms", "link bandwidth one way, bytes/s", s.hardware.link_bandwidth.value(), device);
+    put("lambda_comms", "link bandwidth one way, bytes/s", s.hardware.link_bandwidth.value(), device,
+        "/hardware/link_bytes_per_s");
   if (totals.step.value() > 0) {
-    put("t_iter", "time of a step, s", totals.step.value(), graph);
+    put("t_iter", "time of a step, s", totals.step.value(), graph, "time.step_s");
     put("t_min", "model FLOPs at the peak rate, s", totals.mfu * totals.step.value(), derived);
-    put("mfu", "model FLOPs utilization", totals.mfu, graph);
+    put("mfu", "model FLOPs utilization", totals.mfu, graph, "time.mfu");
   }
-  put("N_tokens", "tokens of the whole training", totals.tokens.value() * t.steps, derived);
+  put("N_tokens", "tokens of the whole training", totals.tokens.value() * t.steps, derived, "/training/steps");
   if (totals.parameters.value() > 0)
     put("tokens_per_param", "tokens of the whole training per parameter",
         static_cast<double>(totals.tokens.value() * t.steps) / static_cast<double>(totals.parameters.value()), derived);

@@ -9,6 +9,7 @@
 
 #include "costmodel/data_dir.hpp"
 #include "costmodel/scenario/load.hpp"
+#include "gui/models/state.hpp"
 
 namespace dtcalc::gui {
 namespace {
@@ -80,18 +81,26 @@ std::vector<double> slider_stops(const FieldInfo& field, double present) {
   return {stops.begin(), stops.end()};
 }
 
-std::string refusal_of(const Document& document, std::string_view pointer, const json& value) {
-  const std::string change = override_of(pointer, value);
-  return refusal_of(document, {&change, 1});
+std::vector<std::string> overrides_for(const Scenario& now, std::string_view pointer, const json& value) {
+  std::vector<std::string> all{fmt::format("{}={}", path_of(pointer), value.dump())};
+  const Parallel& layout = now.training.parallel;
+  const bool interleaved = layout.schedule == PipelineSchedule::interleaved;
+  if (pointer == "/training/parallel/virtual_stages" && value.is_number()) {
+    if (const bool chunks = value > 1; chunks != interleaved)
+      all.push_back(fmt::format("training.parallel.schedule={}", chunks ? "interleaved" : "1f1b"));
+  } else if (pointer == "/training/parallel/schedule") {
+    if (const bool chunks = value == "interleaved"; chunks != interleaved)
+      all.push_back(fmt::format("training.parallel.virtual_stages={}", chunks ? 2 : 1));
+  } else if (pointer == "/inference/draft/model") {
+    if (const bool drafts = value != ""; drafts == now.inference.draft.model.empty())
+      all.push_back(fmt::format("inference.draft.acceptance={}", drafts ? Questions{}.acceptance : 0));
+  }
+  return all;
 }
 
-std::string refusal_of(const Document& document, std::span<const std::string> changes) {
-  const Result<Scenario> scenario = load_scenario(*document.json, {data_dir(), document.base}, changes);
+std::string refusal_of(const Document& document, std::span<const std::string> overrides) {
+  const Result<Scenario> scenario = load_scenario(*document.json, {data_dir(), document.base}, overrides);
   return scenario ? std::string() : describe(scenario.errors().front());
-}
-
-std::string override_of(std::string_view pointer, const json& value) {
-  return fmt::format("{}={}", path_of(pointer), value.dump());
 }
 
 }  // namespace dtcalc::gui

@@ -25,13 +25,11 @@ bool is_set(const Document& document, std::string_view pointer);
 /// range; always with `present`. Ascending; empty for keys that are no numbers.
 std::vector<double> slider_stops(const FieldInfo& field, double present);
 
-/// Why the library refuses this value beside everything else in the document; empty when it takes it.
-std::string refusal_of(const Document& document, std::string_view pointer, const nlohmann::json& value);
+/// The overrides `path=value` that give the key this value: the key's own, and those without which the library refuses
+/// every such value. Chunks of stages go with the interleaved schedule alone, a draft model with an acceptance above 0.
+std::vector<std::string> overrides_for(const Scenario& now, std::string_view pointer, const nlohmann::json& value);
 
-/// The same of several overrides at once.
-std::string refusal_of(const Document& document, std::span<const std::string> changes);
-
-/// The override `path=value`.
-std::string override_of(std::string_view pointer, const nlohmann::json& value);
+/// Why the library refuses these overrides beside everything else in the document; empty when it takes them.
+std::string refusal_of(const Document& document, std::span<const std::string> overrides);
 
 }  // namespace dtcalc::gui

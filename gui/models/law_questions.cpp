@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "costmodel/laws/words.hpp"
+#include "costmodel/scenario/names.hpp"
 
 namespace dtcalc::gui {
 namespace {
@@ -15,7 +16,23 @@ constexpr double kLargestModel = 16e9, kMostTokens = 500e9;
 
 }  // namespace
 
+std::string refusal_of_laws(const Scenario& scenario) {
+  const Training& t = scenario.training;
+  if (scenario.model.head != Head::language)
+    return fmt::format("The laws are fitted to the loss of language models; this one ends in a head of {}.",
+                       name_of(scenario.model.head));
+  if (scenario.has_training && t.method != Method::supervised)
+    return fmt::format("The laws are fitted to training from scratch on text, not to {}.", name_of(t.method));
+  if (scenario.has_training && (t.adapter.rank > 0 || !t.frozen.empty()))
+    return "The laws are fitted to models all of whose parameters are trained; here some are frozen.";
+  return {};
+}
+
+bool beyond_the_fits(const laws::Allocation& at) { return at.parameters > kLargestModel || at.tokens > kMostTokens; }
+
 Result<laws::ScalingReport> ask_scaling(const Evaluation& evaluation, const Questions& questions) {
+  if (std::string reason = refusal_of_laws(evaluation.scenario); !reason.empty())
+    return Error{"laws", "", std::move(reason), ""};
   const Totals& t = evaluation.estimate.totals;
   const Scenario& s = evaluation.scenario;
   laws::ScalingQuestion q;
@@ -33,13 +50,15 @@ Result<laws::ScalingReport> ask_scaling(const Evaluation& evaluation, const Ques
   return laws::scaling_report(q);
 }
 
-laws::BatchReport ask_batch(const Evaluation& evaluation, const Questions& questions) {
+Result<laws::BatchReport> ask_batch(const Evaluation& evaluation, const Questions& questions) {
   const Scenario& s = evaluation.scenario;
   laws::BatchQuestion q;
   if (questions.noise_scale > 0) {
     q.noise_scale = questions.noise_scale;
     q.noise_origin = "as given";
   } else {
+    if (std::string reason = refusal_of_laws(s); !reason.empty())
+      return Error{"laws", "", std::move(reason), "Give a noise scale above: the front needs no law of loss."};
     const double tokens = laws::kaplan_critical_batch_tokens(questions.loss);
     q.noise_scale = tokens / static_cast<double>(s.training.sequence);
     q.noise_origin = fmt::format("{} tokens: Kaplan et al. 2020 at {} nat", laws::count_text(tokens), questions.loss);
@@ -56,7 +75,7 @@ std::vector<FrontierPoint> frontier(const formulas::ChinchillaFit& fit, double l
   for (int i = 0; i < points; ++i) {
     const double compute = low * std::pow(high / low, static_cast<double>(i) / (points - 1));
     const laws::Allocation at = laws::optimum(fit, Flop(compute));
-    out.push_back({compute, at, at.parameters > kLargestModel || at.tokens > kMostTokens});
+    out.push_back({compute, at, beyond_the_fits(at)});
   }
   return out;
 }

@@ -90,4 +90,9 @@ PlanMap plan_map(const Scenario& scenario, const std::vector<PlannedLayout>& lay
   return map;
 }
 
+PlannedLayout layout_of(const Scenario& scenario) {
+  const Training& t = scenario.training;
+  return {t.parallel, t.micro_batch, t.recompute, {}};
+}
+
 }  // namespace dtcalc::gui

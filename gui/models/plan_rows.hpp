@@ -26,4 +26,7 @@ struct PlanMap {
 };
 PlanMap plan_map(const Scenario& scenario, const std::vector<PlannedLayout>& layouts, PlanAxis across, PlanAxis down);
 
+/// The scenario's own layout, without its costs.
+PlannedLayout layout_of(const Scenario& scenario);
+
 }  // namespace dtcalc::gui

@@ -5,6 +5,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "costmodel/scenario/names.hpp"
+
 namespace dtcalc::gui {
 namespace {
 
@@ -92,6 +94,8 @@ std::vector<QuantityRow> quantities(const Evaluation& a, const Evaluation* b) {
   collect(figures, "", leaves);
   collect(conventions, "conventions.", leaves);
   const std::string time_origin(report::origin_of(a.scenario));
+  const auto& device = a.scenario.hardware;
+  const std::string capacity_origin = fmt::format("{} of {}", name_of(device.origin), device.id);
   std::vector<QuantityRow> rows;
   for (const Leaf& leaf : leaves) {
     QuantityRow row;
@@ -103,7 +107,10 @@ std::vector<QuantityRow> quantities(const Evaluation& a, const Evaluation* b) {
     if (const auto other = others.find(leaf.key); other != others.end() && other->second.is_number())
       row.b = other->second.get<double>();
     if (row.a) row.unit = unit_of_key(leaf.key);
-    row.origin = row.unit == "s" || row.unit == "token/s" ? time_origin : leaf.value.is_number() ? "graph" : "scenario";
+    row.origin = row.unit == "s" || row.unit == "token/s" ? time_origin
+                 : leaf.key.starts_with("conventions.")   ? "scenario"
+                 : leaf.key.ends_with("capacity_bytes")   ? capacity_origin
+                                                          : "graph";
     const std::string last = leaf.key.substr(leaf.key.rfind('.') + 1);
     if (row.a && known(list, last)) explain_into(row, last, a.scenario);
     rows.push_back(std::move(row));

@@ -5,17 +5,13 @@
 #include <algorithm>
 #include <set>
 
-#include "costmodel/data_dir.hpp"
 #include "costmodel/evaluate/serving.hpp"
 #include "costmodel/formulas/speculative.hpp"
-#include "costmodel/scenario/load.hpp"
 
 namespace dtcalc::gui {
 namespace {
 
 constexpr std::int64_t kMostBatch = 4096, kShortestPrompt = 128, kLongestPrompt = 131072;
-constexpr double kLeastAcceptance = 0.01;  // 0 has no expected length
-constexpr std::int64_t kMostBeams = 4096;  // of dtcalc estimate --beams
 
 ServingPoint point_of(Scenario scenario, std::int64_t batch, std::int64_t prompt) {
   scenario.inference.batch = batch;
@@ -30,17 +26,6 @@ ServingPoint point_of(Scenario scenario, std::int64_t batch, std::int64_t prompt
           static_cast<double>((cache_bytes(scenario, prompt + scenario.inference.new_tokens) * batch).value()),
           static_cast<double>(total.value()),
           total <= scenario.hardware.memory};
-}
-
-void add_draft(ServingCurves& curves, const Scenario& scenario, const Questions& questions) {
-  const Result<Model> draft = load_model(questions.draft, {data_dir(), {}});
-  if (!draft) return void(curves.refusal = describe(draft.errors().front()));
-  Result<Speculative> speculative =
-      speculative_of(scenario, *draft, std::clamp(questions.acceptance, kLeastAcceptance, 1.0));
-  if (speculative)
-    curves.speculative = std::move(speculative).value();
-  else
-    curves.refusal = describe(speculative.errors().front());
 }
 
 }  // namespace
@@ -62,12 +47,11 @@ ServingCurves serving_curves(const Evaluation& evaluation, const Questions& ques
     prompts.insert(prompt);
   for (const std::int64_t prompt : prompts) curves.over_context.push_back(point_of(s, now.batch, prompt));
   curves.here = point_of(s, now.batch, now.prompt_tokens);
-  if (!questions.draft.empty()) add_draft(curves, s, questions);
-  const double cost = curves.speculative ? curves.speculative->cost_ratio : questions.draft_cost;
+  const std::optional<Speculative>& draft = evaluation.estimate.speculative;
+  const double acceptance = draft ? draft->acceptance : questions.acceptance;
+  const double cost = draft ? draft->cost_ratio : questions.draft_cost;
   for (std::int64_t gamma = 0; gamma <= kMostDrafts; ++gamma)
-    curves.speedup.push_back(formulas::spec_speedup(questions.acceptance, gamma, cost));
-  const auto beams = static_cast<std::int64_t>(std::clamp(questions.beams, 1.0, static_cast<double>(kMostBeams)));
-  if (beams > 1) curves.beam_search = beam_search_of(s, beams);
+    curves.speedup.push_back(formulas::spec_speedup(acceptance, gamma, cost));
   return curves;
 }
 

@@ -2,8 +2,6 @@
 // view.
 #pragma once
 
-#include <optional>
-#include <string>
 #include <vector>
 
 #include "costmodel/evaluate/generation.hpp"
@@ -26,10 +24,8 @@ struct ServingCurves {
   std::vector<ServingPoint> over_context;  ///< prompts that are powers of two, up to the model's longest sequence
   ServingPoint here;
   double capacity_bytes = 0;
-  std::vector<double> speedup;             ///< by spec_speedup, of 0, 1, … drafts; with a draft model at its cost
-  std::optional<Speculative> speculative;  ///< of the draft model, if one is named and can serve
-  std::string refusal;                     ///< why the named one cannot
-  std::optional<BeamSearch> beam_search;   ///< if it is asked for
+  std::vector<double>
+      speedup;  ///< by spec_speedup, of 0, 1, … drafts: the scenario's draft, else that of the questions
 };
 
 /// The scenario has an inference section.

@@ -4,7 +4,7 @@
 
 #include <QString>
 
-#include "gui/models/state.hpp"
+#include "gui/models/store.hpp"
 
 namespace dtcalc::gui {
 
@@ -14,5 +14,8 @@ QString session_file();
 /// Whole or not at all.
 std::vector<Error> save_session(const State& state, const QString& file);
 Result<State> load_session(const QString& file);
+
+/// From now on writes the state once changes have paused for so long: a program that is killed loses no more than that.
+void save_changes(Store& store, const QString& file, int pause_ms = 1000);
 
 }  // namespace dtcalc::gui

@@ -11,14 +11,13 @@ using nlohmann::json;
 
 constexpr const char* kSchema = "dtcalc.session/1";
 
-constexpr std::array<std::pair<const char*, double Questions::*>, 7> kNumbers{
+constexpr std::array<std::pair<const char*, double Questions::*>, 6> kNumbers{
     {{"training_tokens", &Questions::training_tokens},
      {"loss_nat", &Questions::loss},
      {"noise_scale", &Questions::noise_scale},
      {"usd_per_device_hour", &Questions::usd_per_device_hour},
      {"acceptance", &Questions::acceptance},
-     {"draft_cost", &Questions::draft_cost},
-     {"beams", &Questions::beams}}};
+     {"draft_cost", &Questions::draft_cost}}};
 
 json of_document(const Document& document) {
   return {{"scenario", *document.json}, {"folder", document.base.string()}};
@@ -53,7 +52,6 @@ json to_json(const State& state) {
   out["view"] = state.view;
   out["theme"] = state.theme;
   out["questions"]["fit"] = state.questions.fit;
-  out["questions"]["draft"] = state.questions.draft;
   for (const auto& [key, member] : kNumbers) out["questions"][key] = state.questions.*member;
   return out;
 }
@@ -70,7 +68,6 @@ Result<State> state_from_json(const json& in) {
     state.theme = in.at("theme").get<std::string>();
     const json& questions = in.at("questions");
     state.questions.fit = questions.at("fit").get<std::string>();
-    state.questions.draft = questions.value("draft", std::string());
     for (const auto& [key, member] : kNumbers) state.questions.*member = questions.value(key, state.questions.*member);
     return state;
   } catch (const json::exception& problem) {

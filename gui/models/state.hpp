@@ -18,10 +18,8 @@ struct Questions {
   double loss = 2.0;               ///< dtcalc batch --loss: Kaplan's critical batch at this loss, nats
   double noise_scale = 0;          ///< --noise-scale, sequences; 0: from the loss
   double usd_per_device_hour = 2;  ///< --price-usd-per-device-h
-  double acceptance = 0.8;         ///< dtcalc estimate --acceptance; explain spec_speedup --with alpha
-  double draft_cost = 0.05;        ///< --with c: time of a draft's step over the model's, when `draft` names none
-  std::string draft;               ///< dtcalc estimate --draft: a model preset; empty: none
-  double beams = 1;                ///< --beams: hypotheses a sequence; 1: no beam search
+  double acceptance = 0.8;         ///< dtcalc explain spec_speedup --with alpha, when the scenario names no draft
+  double draft_cost = 0.05;        ///< --with c: time of a draft's step over the model's, then
   friend bool operator==(const Questions&, const Questions&) = default;
 };
 

@@ -54,6 +54,8 @@ class Store : public QObject {
   /// View and theme are no steps of the history.
   void show_view(const std::string& view);
   void show_theme(const std::string& theme);
+  /// Asks for a key of the scenario to be shown where it is edited: who edits them listens to `jumped`.
+  void jump_to(const std::string& pointer) { Q_EMIT jumped(pointer); }
   /// A session: replaces all, history included.
   Errors restore(State state);
 
@@ -61,6 +63,7 @@ class Store : public QObject {
   void changed();
   void view_changed();
   void theme_changed();
+  void jumped(const std::string& pointer);
 
  private:
   Errors enter(State next);

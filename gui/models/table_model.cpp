@@ -56,7 +56,8 @@ QVariant TableModel::data(const QModelIndex& index, int role) const {
 QVariant TableModel::headerData(int section, Qt::Orientation orientation, int role) const {
   if (section < 0 || section >= (orientation == Qt::Horizontal ? columnCount() : rowCount())) return {};
   if (orientation == Qt::Vertical) return role == Qt::DisplayRole ? QVariant(section + 1) : QVariant();
-  if (role == Qt::DisplayRole) return titles_[section];
+  if (role == Qt::DisplayRole)  // as far from the edge as the numbers below
+    return numbers_[static_cast<std::size_t>(section)] ? titles_[section] + QChar(0x2002) : titles_[section];
   if (role == Qt::TextAlignmentRole)
     return QVariant(int{Qt::AlignVCenter} |
                     (numbers_[static_cast<std::size_t>(section)] ? int{Qt::AlignRight} : int{Qt::AlignLeft}));

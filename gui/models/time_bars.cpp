@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "gui/models/units.hpp"
+
 namespace dtcalc::gui {
 
 std::vector<TimePart> step_parts(const Evaluation& evaluation) {
@@ -31,6 +33,14 @@ std::vector<GroupTime> group_times(const Evaluation& evaluation) {
   std::stable_sort(groups.begin(), groups.end(),
                    [](const GroupTime& a, const GroupTime& b) { return a.total() > b.total(); });
   return groups;
+}
+
+QString throughput_text(const Evaluation& evaluation) {
+  const Scenario& s = evaluation.scenario;
+  const Totals& t = evaluation.estimate.totals;
+  if (s.model.input != ModelInput::image) return text_of(Unit::tokens_per_s, (t.tokens / t.step).value());
+  return QStringLiteral("%1 images/s")
+      .arg(text_of(Unit::count, static_cast<double>(s.training.global_batch) / t.step.value()));
 }
 
 }  // namespace dtcalc::gui

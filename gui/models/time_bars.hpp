@@ -24,4 +24,7 @@ struct GroupTime {
 /// By time, longest first, the phases of a group together.
 std::vector<GroupTime> group_times(const Evaluation& evaluation);
 
+/// "142k tokens/s" of the training step, "3.9k images/s" of an image model.
+QString throughput_text(const Evaluation& evaluation);
+
 }  // namespace dtcalc::gui

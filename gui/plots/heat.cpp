@@ -17,11 +17,16 @@ QColor shade(const Theme& theme, double share) {
 
 }  // namespace
 
-void show_heat(QCustomPlot& plot, const Heat& heat, const Theme& theme, Unit unit) {
-  double low = INFINITY, high = -INFINITY;
-  for (const auto& row : heat.values)
-    for (const auto& value : row)
-      if (value) low = std::min(low, *value), high = std::max(high, *value);
+HeatScale scale_of(const std::vector<const Heat*>& maps) {
+  HeatScale scale{INFINITY, -INFINITY};
+  for (const Heat* heat : maps)
+    for (const auto& row : heat->values)
+      for (const auto& value : row)
+        if (value) scale = {std::min(scale.low, *value), std::max(scale.high, *value)};
+  return scale;
+}
+
+void show_heat(QCustomPlot& plot, const Heat& heat, const HeatScale& scale, const Theme& theme, Unit unit) {
   name_bars(plot, heat.columns, false);
   name_bars(plot, heat.rows, true);
   plot.xAxis->setRange(-0.5, static_cast<double>(heat.columns.size()) - 0.5);
@@ -29,7 +34,8 @@ void show_heat(QCustomPlot& plot, const Heat& heat, const Theme& theme, Unit uni
   for (std::size_t r = 0; r < heat.rows.size(); ++r)
     for (std::size_t c = 0; c < heat.columns.size(); ++c) {
       const std::optional<double>& value = heat.values[r][c];
-      const double share = value && high > low ? 0.12 + 0.88 * (*value - low) / (high - low) : 0.5;
+      const double share =
+          value && scale.high > scale.low ? 0.12 + 0.88 * (*value - scale.low) / (scale.high - scale.low) : 0.5;
       auto* cell = new QCPItemRect(&plot);
       cell->topLeft->setCoords(static_cast<double>(c) - 0.5, static_cast<double>(r) - 0.5);
       cell->bottomRight->setCoords(static_cast<double>(c) + 0.5, static_cast<double>(r) + 0.5);
@@ -41,8 +47,14 @@ void show_heat(QCustomPlot& plot, const Heat& heat, const Theme& theme, Unit uni
       text->setPositionAlignment(Qt::AlignCenter);
       text->setFont(plot.xAxis->tickLabelFont());
       text->setText(text_of(unit, *value));
-      text->setColor(share > 0.55 && theme.name != "dark" ? QColor(Qt::white) : theme.text);
+      text->setColor(ink_on(shade(theme, share)));
     }
+  if (!heat.framed) return;
+  const auto [row, column] = *heat.framed;
+  auto* frame = new QCPItemRect(&plot);
+  frame->topLeft->setCoords(static_cast<double>(column) - 0.5, static_cast<double>(row) - 0.5);
+  frame->bottomRight->setCoords(static_cast<double>(column) + 0.5, static_cast<double>(row) + 0.5);
+  frame->setPen(QPen(theme.warning, 3));
 }
 
 }  // namespace dtcalc::gui

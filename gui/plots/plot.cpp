@@ -116,6 +116,7 @@ class LogTicker : public QCPAxisTicker {
                                                   {1e-6, "µ"},
                                                   {1e-9, "n"}}};
     if (powers_) return locale.toString(tick, 'e', 0);
+    if (unit_ == Unit::count && tick < 1) return locale.toString(tick, 'g', 4);  // half a step is no 500m
     for (const Prefixed& p : si) {
       if (tick < p.factor * 0.999) continue;
       QString prefix = QString::fromUtf8(p.name);
@@ -169,7 +170,7 @@ QCustomPlot* new_plot(QWidget* parent, const QString& title) {
   plot->plotLayout()->setRowStretchFactor(0, 0.001);
   plot->plotLayout()->setRowStretchFactor(1, 0.001);
   plot->plotLayout()->setRowSpacing(1);
-  plot->axisRect()->setMinimumMargins(QMargins(8, 6, 14, 6));
+  plot->axisRect()->setMinimumMargins(QMargins(8, 6, 18, 6));
   for (QCPAxis* axis : {plot->xAxis, plot->yAxis}) axis->setSubTicks(false);
   set_title(*plot, title);
   return plot;
@@ -289,6 +290,27 @@ void line_at(QCustomPlot& plot, double value, const QString& name, const QColor&
   }
 }
 
+namespace {
+
+/// Lines short enough for the narrowest plot: QCustomPlot breaks none.
+QString wrapped(const QString& text) {
+  constexpr qsizetype longest = 42;
+  QStringList lines;
+  for (const QString& paragraph : text.split(QLatin1Char('\n'))) {
+    lines << QString();
+    for (const QString& word : paragraph.split(QLatin1Char(' '))) {
+      QString& line = lines.last();
+      if (!line.isEmpty() && line.size() + 1 + word.size() > longest)
+        lines << word;
+      else
+        line += line.isEmpty() ? word : QStringLiteral(" ") + word;
+    }
+  }
+  return lines.join(QLatin1Char('\n'));
+}
+
+}  // namespace
+
 void say(QCustomPlot& plot, const QString& text) {
   clear(plot);
   show_axes(plot, false);
@@ -297,7 +319,7 @@ void say(QCustomPlot& plot, const QString& text) {
   item->position->setCoords(0.5, 0.45);
   item->setPositionAlignment(Qt::AlignCenter);
   item->setTextAlignment(Qt::AlignCenter);
-  item->setText(text);
+  item->setText(wrapped(text));
   item->setColor(plot.xAxis->labelColor());
 }
 

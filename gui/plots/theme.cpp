@@ -1,5 +1,7 @@
 #include "gui/plots/theme.hpp"
 
+#include <cmath>
+
 namespace dtcalc::gui {
 namespace {
 
@@ -54,6 +56,22 @@ QPalette palette_of(const Theme& theme) {
   for (const auto role : {QPalette::WindowText, QPalette::Text, QPalette::ButtonText})
     palette.setColor(QPalette::Disabled, role, faint);
   return palette;
+}
+
+QPalette palette_of_marks(const Theme& theme) {
+  QPalette palette = palette_of(theme);
+  if (theme.name != "dark") return palette;
+  palette.setColor(QPalette::Base, mixed(theme.grid, theme.muted, 0.25));
+  palette.setColor(QPalette::Button, mixed(theme.grid, theme.muted, 0.35));
+  return palette;
+}
+
+QColor ink_on(const QColor& colour) {
+  // Relative luminance at which contrast to black and to white is equal: (L + 0.05)^2 = 1.05 * 0.05 (WCAG 2).
+  const auto linear = [](float c) { return c <= 0.04045F ? c / 12.92F : std::pow((c + 0.055F) / 1.055F, 2.4F); };
+  const float luminance =
+      0.2126F * linear(colour.redF()) + 0.7152F * linear(colour.greenF()) + 0.0722F * linear(colour.blueF());
+  return luminance > 0.179F ? QColor(0x101418) : QColor(Qt::white);
 }
 
 QColor pale(const Theme& theme, const QColor& colour) { return mixed(colour, theme.base, 0.55); }

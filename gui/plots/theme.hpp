@@ -19,8 +19,12 @@ struct Theme {
 
 const Theme& theme_named(std::string_view name);
 QPalette palette_of(const Theme& theme);
+/// For check marks and sliders, whose edges the style draws in shades of the window: they stand out from a dark one.
+QPalette palette_of_marks(const Theme& theme);
 /// The series' colour with so much of the background in it: the pinned scenario beside the present one.
 QColor pale(const Theme& theme, const QColor& colour);
+/// Black or white, whichever reads better on the colour.
+QColor ink_on(const QColor& colour);
 inline QColor series_colour(const Theme& theme, std::size_t i) { return theme.series[i % theme.series.size()]; }
 
 }  // namespace dtcalc::gui

@@ -56,24 +56,34 @@ class BatchView : public View {
       noise_->setValue(store_.state().questions.noise_scale);
     }
     for (QCustomPlot* plot : {front_, time_}) clear(*plot), paint_theme(*plot, theme());
-    if (store_.now().scenario.has_training) {
-      const laws::BatchReport a = ask_batch(store_.now(), store_.state().questions);
+    const Result<laws::BatchReport> a = ask(store_.now());
+    if (a) {
       std::optional<laws::BatchReport> b;
-      if (store_.pinned() && store_.pinned()->scenario.has_training)
-        b = ask_batch(*store_.pinned(), store_.state().questions);
-      show_cards(a);
-      draw_front(a, b);
-      draw_time(a, b);
+      if (store_.pinned())
+        if (const Result<laws::BatchReport> pinned = ask(*store_.pinned())) b = *pinned;
+      show_cards(*a);
+      draw_front(*a, b);
+      draw_time(*a, b);
     } else {
       cards_->show_figures({});
-      for (QCustomPlot* plot : {front_, time_}) say(*plot, tr("This scenario has no training section."));
+      const Error& why = a.errors().front();
+      const QString text = QString::fromStdString(why.reason), way = QString::fromStdString(why.way_out);
+      for (QCustomPlot* plot : {front_, time_}) say(*plot, way.isEmpty() ? text : text + QLatin1Char('\n') + way);
     }
     for (QCustomPlot* plot : {front_, time_}) plot->replot(QCustomPlot::rpQueuedReplot);
   }
 
-  report::Table figures() const override { return laws::to_table(ask_batch(store_.now(), store_.state().questions)); }
+  report::Table figures() const override {
+    const Result<laws::BatchReport> report = ask(store_.now());
+    return report ? laws::to_table(*report) : report::Table();
+  }
 
  private:
+  Result<laws::BatchReport> ask(const Evaluation& evaluation) const {
+    if (!evaluation.scenario.has_training) return Error{"training", "", "This scenario has no training section.", ""};
+    return ask_batch(evaluation, store_.state().questions);
+  }
+
   void show_cards(const laws::BatchReport& r) {
     std::vector<std::pair<QString, QString>> cards{
         {tr("critical batch (sequences)"), text_of(Unit::count, r.question.noise_scale)},

@@ -5,6 +5,7 @@
 #include <QSortFilterProxyModel>
 #include <QSplitter>
 #include <QVBoxLayout>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "gui/plots/qcustomplot.hpp"
@@ -40,7 +41,7 @@ DevicesPage::DevicesPage(Store& store) : store_(store) {
 }
 
 void DevicesPage::refresh() {
-  if (asked_ != store_.state().document.json) pause_.start();
+  if (asked_ != store_.state().document.json || asked_of_b_ != store_.state().pinned.json) pause_.start();
   draw();
 }
 
@@ -50,12 +51,19 @@ void DevicesPage::cancel() {
 }
 
 void DevicesPage::ask() {
-  const Document document = store_.state().document;
-  worker_.start([document](Job& job) { return estimate_devices(document, job); },
-                [this, document](std::vector<report::DeviceEstimate> devices) {
-                  devices_ = std::move(devices), asked_ = document.json;
-                  show_result();
-                });
+  const Document a = store_.state().document, b = store_.state().pinned;
+  using Both = std::pair<std::vector<report::DeviceEstimate>, std::vector<report::DeviceEstimate>>;
+  worker_.start(
+      [a, b](Job& job) {
+        Both both{estimate_devices(a, job), {}};
+        if (b.json) both.second = estimate_devices(b, job);
+        return both;
+      },
+      [this, a, b](Both both) {
+        devices_ = std::move(both.first), asked_ = a.json;
+        of_b_ = std::move(both.second), asked_of_b_ = b.json;
+        show_result();
+      });
 }
 
 void DevicesPage::show_result() {
@@ -71,12 +79,12 @@ void DevicesPage::show_result() {
   draw();
 }
 
-/// A bar per device with an estimate, fastest of those that fit first; the others hatched.
+/// A bar per device with an estimate, fastest of those that fit first; thin and grey behind it what B takes there.
 void DevicesPage::draw() {
   clear(*plot_);
   paint_theme(*plot_, theme());
   std::vector<QString> names, texts;
-  std::vector<double> fits, others, ends;
+  std::vector<double> fits, others, pinned, ends;
   bool training = true;
   for (const report::DeviceEstimate& device : devices_) {
     if (!device.estimate) continue;
@@ -84,22 +92,28 @@ void DevicesPage::draw() {
     const double time = time_of(device);
     names.push_back(QString::fromStdString(device.id));
     fits.push_back(device.estimate->fits ? time : 0), others.push_back(device.estimate->fits ? 0 : time);
-    ends.push_back(time), texts.push_back(text_of(Unit::seconds, time));
+    const auto same =
+        std::find_if(of_b_.begin(), of_b_.end(), [&](const report::DeviceEstimate& b) { return b.id == device.id; });
+    pinned.push_back(same != of_b_.end() && time_of(*same) > 0 && same->estimate->fits ? time_of(*same) : 0);
+    ends.push_back(std::max(time, pinned.back())), texts.push_back(text_of(Unit::seconds, time));
   }
   if (names.empty()) {
     say(*plot_, devices_.empty() ? tr("Asking…") : tr("No device has an estimate; the table says why."));
   } else {
     set_title(*plot_, training ? tr("Time of a step on each device") : tr("Time per output token on each device"));
-    const BarLook look{0.7, 0, true, true};
-    const double most = stack_bars(*plot_,
-                                   {{tr("fits"), theme().series[blue], fits},
-                                    {tr("does not fit, if it had the memory"), theme().series[grey], others}},
-                                   look);
+    const bool both = !of_b_.empty();
+    double most = stack_bars(*plot_,
+                             {{tr("fits"), theme().series[blue], fits},
+                              {tr("does not fit, if it had the memory"), pale(theme(), theme().series[red]), others}},
+                             {both ? 0.45 : 0.7, both ? -0.13 : 0, true, true});
+    if (both)
+      most = std::max(
+          most, stack_bars(*plot_, {{tr("B, where it fits"), theme().series[grey], pinned}}, {0.2, 0.24, true, true}));
     name_bars(*plot_, names, true);
     linear_axis(*plot_->xAxis, training ? tr("time of a step") : tr("time per output token"), Unit::seconds,
                 most * 1.12);
     label_bars(*plot_, ends, texts, theme().muted);
-    show_legend(*plot_, 2);
+    show_legend(*plot_, 3);
   }
   plot_->replot(QCustomPlot::rpQueuedReplot);
 }

@@ -34,9 +34,9 @@ class DevicesPage : public QWidget {
   TableModel* model_ = nullptr;
   QTableView* table_;
   QCustomPlot* plot_;
-  std::vector<report::DeviceEstimate> devices_;
-  std::shared_ptr<const nlohmann::json> asked_;  ///< the document that devices_ belongs to
-  QTimer pause_;                                 ///< a change is asked about when it is the last for a while
+  std::vector<report::DeviceEstimate> devices_, of_b_;
+  std::shared_ptr<const nlohmann::json> asked_, asked_of_b_;  ///< the documents that they belong to
+  QTimer pause_;  ///< a change is asked about when it is the last for a while
   Worker worker_;
 };
 

@@ -43,7 +43,8 @@ class ChoiceBox : public QComboBox {
   void showPopup() override {
     auto* items = qobject_cast<QStandardItemModel*>(model());
     for (int i = 0; i < count(); ++i) {
-      const std::string refusal = refusal_of(store_.state().document, info_.pointer, itemText(i).toStdString());
+      const std::string refusal = refusal_of(
+          store_.state().document, overrides_for(store_.now().scenario, info_.pointer, itemText(i).toStdString()));
       items->item(i)->setEnabled(refusal.empty() || i == currentIndex());
       items->item(i)->setToolTip(QString::fromStdString(refusal));
     }
@@ -149,8 +150,7 @@ void FieldEditor::display(json value, bool own) {
 
 bool FieldEditor::set(const json& value, const std::string& drag) {
   if (value == field_.write(store_.now().scenario)) return say({}), true;
-  const std::string change = override_of(field_.info.pointer, value);
-  const Store::Errors errors = store_.set({&change, 1}, drag);
+  const Store::Errors errors = store_.set(overrides_for(store_.now().scenario, field_.info.pointer, value), drag);
   say(errors.empty() ? QString() : QString::fromStdString(describe(errors.front())));
   return errors.empty();
 }
@@ -166,6 +166,7 @@ void FieldEditor::build_number(QHBoxLayout& row) {
   slider_->setMinimumWidth(60);
   auto* box = new NumberBox(integer);
   box->setFixedWidth(kValueWidth);
+  setFocusProxy(box);
   row.addWidget(slider_, 1);
   row.addWidget(box);
   // What no integer holds goes to the library as it is: it says why not.
@@ -226,6 +227,7 @@ void FieldEditor::slide(int index) {
 
 void FieldEditor::build_choice(QHBoxLayout& row) {
   auto* box = new ChoiceBox(store_, field_.info, this);
+  setFocusProxy(box);
   row.addWidget(box, 1);
   connect(box, &QComboBox::activated, this, [this, box] {
     if (!set(box->currentText().toStdString())) refresh();
@@ -239,6 +241,7 @@ void FieldEditor::build_choice(QHBoxLayout& row) {
 void FieldEditor::build_choices(QHBoxLayout& row) {
   auto* button = new QToolButton;
   auto* menu = new QMenu(button);
+  setFocusProxy(button);
   button->setPopupMode(QToolButton::InstantPopup);
   button->setMenu(menu);
   button->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Fixed);
@@ -266,6 +269,7 @@ void FieldEditor::build_choices(QHBoxLayout& row) {
 
 void FieldEditor::build_switch(QHBoxLayout& row) {
   auto* box = new QCheckBox;
+  setFocusProxy(box);
   row.addWidget(box, 1);
   connect(box, &QCheckBox::toggled, this, [this](bool on) {
     if (!set(on)) refresh();
@@ -278,6 +282,7 @@ void FieldEditor::build_switch(QHBoxLayout& row) {
 
 void FieldEditor::build_text(QHBoxLayout& row) {
   auto* line = new QLineEdit;
+  setFocusProxy(line);
   row.addWidget(line, 1);
   const bool plain = field_.info.type == FieldType::text;
   connect(line, &QLineEdit::editingFinished, this, [this, line, plain] {

@@ -5,9 +5,11 @@
 #include <QLabel>
 #include <QPushButton>
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "costmodel/data_dir.hpp"
 #include "costmodel/scenario/presets.hpp"
+#include "gui/models/field.hpp"
 #include "gui/models/serving_curves.hpp"
 #include "gui/plots/qcustomplot.hpp"
 #include "gui/plots/series.hpp"
@@ -58,50 +60,53 @@ class InferenceView : public View {
       asked->addWidget(box);
     }
     asked->addWidget(generation_, 1);
+    message_ = new QLabel;
+    message_->setWordWrap(true);
+    message_->setForegroundRole(QPalette::BrightText);
+    message_->setAccessibleName(tr("What is refused"));
     grid->addLayout(head, 0, 0, 1, 3);
     grid->addLayout(asked, 1, 0, 1, 3);
+    grid->addWidget(message_, 2, 0, 1, 3);
     latency_ = new_plot(this, tr("Latency over the batch"));
     context_ = new_plot(this, tr("Latency over the prompt"));
     frontier_ = new_plot(this, tr("Throughput against latency"));
     cache_ = new_plot(this, tr("Memory over the batch"));
     drafts_ = new_plot(this, tr("Speculative decoding"));
-    grid->addWidget(latency_, 2, 0), grid->addWidget(context_, 2, 1), grid->addWidget(frontier_, 2, 2);
-    grid->addWidget(cache_, 3, 0);
-    grid->addWidget(drafts_, 3, 1, 1, 2);
+    grid->addWidget(latency_, 3, 0), grid->addWidget(context_, 3, 1), grid->addWidget(frontier_, 3, 2);
+    grid->addWidget(cache_, 4, 0);
+    grid->addWidget(drafts_, 4, 1, 1, 2);
     for (int i = 0; i < 3; ++i) grid->setColumnStretch(i, 1);
-    grid->setRowStretch(2, 1), grid->setRowStretch(3, 1);
-    const auto ask = [this](double Questions::*member) {
-      return [this, member](double value) {
-        Questions q = store_.state().questions;
-        q.*member = value;
-        store_.ask(q);
-      };
-    };
-    connect(acceptance_, &QDoubleSpinBox::valueChanged, this, ask(&Questions::acceptance));
-    connect(draft_, &QDoubleSpinBox::valueChanged, this, ask(&Questions::draft_cost));
-    connect(beams_, &QDoubleSpinBox::valueChanged, this, ask(&Questions::beams));
+    grid->setRowStretch(3, 1), grid->setRowStretch(4, 1);
+    connect(acceptance_, &QDoubleSpinBox::valueChanged, this, [this](double value) {
+      if (has_draft()) return set("/inference/draft/acceptance", value);
+      ask(&Questions::acceptance, value);
+    });
+    connect(draft_, &QDoubleSpinBox::valueChanged, this, [this](double value) { ask(&Questions::draft_cost, value); });
+    connect(beams_, &QDoubleSpinBox::valueChanged, this,
+            [this](double value) { set("/inference/beams", std::llround(value)); });
     connect(model_, &QComboBox::activated, this, [this](int index) {
-      Questions q = store_.state().questions;
-      q.draft = index == 0 ? std::string() : model_->currentText().toStdString();
-      store_.ask(q);
+      set("/inference/draft/model", index == 0 ? std::string() : model_->currentText().toStdString());
     });
-    connect(add_, &QPushButton::clicked, this, [this] {
-      const std::string change = "inference.batch=1";
-      (void)store_.set({&change, 1});
-    });
+    connect(add_, &QPushButton::clicked, this, [this] { set("/inference/batch", 1); });
   }
 
   void refresh() override {
     {
       const QSignalBlocker quiet_a(acceptance_), quiet_b(draft_), quiet_c(beams_), quiet_d(model_);
       const Questions& q = store_.state().questions;
-      acceptance_->setValue(q.acceptance);
+      const Inference& inference = store_.now().scenario.inference;
+      const QString name = QString::fromStdString(inference.draft.model);
+      acceptance_->setValue(has_draft() ? inference.draft.acceptance : q.acceptance);
       draft_->setValue(q.draft_cost);
-      draft_->setEnabled(q.draft.empty());
-      beams_->setValue(q.beams);
-      model_->setCurrentIndex(q.draft.empty() ? 0 : model_->findText(QString::fromStdString(q.draft)));
+      draft_->setEnabled(!has_draft());
+      beams_->setValue(static_cast<double>(inference.beams));
+      model_->setPlaceholderText(name);  // of a draft that is a file and no preset
+      model_->setCurrentIndex(has_draft() ? model_->findText(name) : 0);
     }
+    message_->hide();
     const Evaluation& now = store_.now();
+    for (QWidget* control : std::initializer_list<QWidget*>{model_, acceptance_, beams_})
+      control->setEnabled(now.scenario.has_inference);
     add_->setVisible(!now.scenario.has_inference);
     for (QCustomPlot* plot : plots()) clear(*plot), paint_theme(*plot, theme());
     if (now.scenario.has_inference) {
@@ -110,14 +115,14 @@ class InferenceView : public View {
       if (store_.pinned() && store_.pinned()->scenario.has_inference)
         b = serving_curves(*store_.pinned(), store_.state().questions);
       show_cards(a);
-      show_generation(a);
+      show_generation(now.estimate);
       draw_latency(*latency_, a.over_batch, b ? &b->over_batch : nullptr, &ServingPoint::batch, a.here,
                    tr("batch (sequences)"));
       draw_latency(*context_, a.over_context, b ? &b->over_context : nullptr, &ServingPoint::prompt_tokens, a.here,
                    tr("prompt (tokens)"));
       draw_frontier(a, b);
       draw_cache(a, b);
-      draw_drafts(a);
+      draw_drafts(a, b);
     } else {
       cards_->show_figures({}), generation_->show_figures({});
       for (QCustomPlot* plot : plots()) say(*plot, tr("This scenario has no inference section."));
@@ -131,6 +136,23 @@ class InferenceView : public View {
   }
 
  private:
+  bool has_draft() const { return store_.now().scenario.draft.has_value(); }
+
+  /// A key of the scenario; what is refused is said, and the controls show the present values again.
+  void set(std::string_view pointer, const nlohmann::json& value) {
+    const Store::Errors errors = store_.set(overrides_for(store_.now().scenario, pointer, value));
+    if (errors.empty()) return;
+    refresh();
+    message_->setText(QString::fromStdString(describe(errors.front())));
+    message_->show();
+  }
+
+  void ask(double Questions::*member, double value) {
+    Questions q = store_.state().questions;
+    q.*member = value;
+    store_.ask(q);
+  }
+
   std::array<QCustomPlot*, 5> plots() const { return {latency_, context_, frontier_, cache_, drafts_}; }
 
   void show_cards(const ServingCurves& c) {
@@ -151,17 +173,16 @@ class InferenceView : public View {
          {tr("B for compute"), whole(limits.compute_bound_batch)}});
   }
 
-  /// What drafts and beams give and cost, or why a draft model cannot serve.
-  void show_generation(const ServingCurves& c) {
+  /// What drafts and beams give and cost.
+  void show_generation(const report::Estimate& e) {
     std::vector<std::pair<QString, QString>> cards;
-    if (!c.refusal.empty()) cards.emplace_back(QString::fromStdString(c.refusal), tr("no draft"));
-    if (c.speculative) {
-      const Speculative& s = *c.speculative;
+    if (e.speculative) {
+      const Speculative& s = *e.speculative;
       cards.emplace_back(tr("TPOT, %1 drafts").arg(s.rows[s.best].gamma), text_of(Unit::seconds, s.tpot.value()));
       cards.emplace_back(tr("memory with the draft"), text_of(Unit::bytes, static_cast<double>(s.total.value())));
     }
-    if (c.beam_search) {
-      const BeamSearch& b = *c.beam_search;
+    if (e.beam_search) {
+      const BeamSearch& b = *e.beam_search;
       const auto bytes = [](Bytes value) { return text_of(Unit::bytes, static_cast<double>(value.value())); };
       cards.emplace_back(tr("step of %1 beams").arg(b.beams), text_of(Unit::seconds, b.shared_step.value()));
       cards.emplace_back(tr("with copied caches"), text_of(Unit::seconds, b.copied_step.value()));
@@ -234,30 +255,43 @@ class InferenceView : public View {
     show_legend(*cache_, 3);
   }
 
-  void draw_drafts(const ServingCurves& a) {
-    std::vector<double> gamma, played;
+  static std::vector<double> speedups(const Speculative& draft) {
+    std::vector<double> values;
+    for (const SpeculativeRow& row : draft.rows) values.push_back(row.speedup);
+    return values;
+  }
+
+  void draw_drafts(const ServingCurves& a, const std::optional<ServingCurves>& b) {
+    std::vector<double> gamma;
     for (std::size_t i = 0; i < a.speedup.size(); ++i) gamma.push_back(static_cast<double>(i));
-    add_curve(*drafts_, {a.speculative ? tr("if a pass took one step") : tr("speed-up"), theme().series[green], gamma,
-                         a.speedup, a.speculative ? Qt::DashLine : Qt::SolidLine, !a.speculative, 1.8, true});
-    const std::vector<double>* best_of = &a.speedup;
-    if (a.speculative) {
-      for (const SpeculativeRow& row : a.speculative->rows) played.push_back(row.speedup);
-      add_curve(*drafts_, {tr("speed-up with %1").arg(QString::fromStdString(a.speculative->draft)),
-                           theme().series[blue], gamma, played, Qt::SolidLine, true, 1.8, true});
-      best_of = &played;
+    const std::optional<Speculative>& draft = store_.now().estimate.speculative;
+    double highest = *std::max_element(a.speedup.begin(), a.speedup.end());
+    if (b) {
+      const std::optional<Speculative>& other = store_.pinned()->estimate.speculative;
+      const std::vector<double> theirs = other ? speedups(*other) : b->speedup;
+      highest = std::max(highest, *std::max_element(theirs.begin(), theirs.end()));
+      add_curve(*drafts_, {other ? tr("B, with %1").arg(QString::fromStdString(other->draft)) : tr("B"), theme().muted,
+                           gamma, theirs, Qt::DashLine, false, 1.4, true});
     }
-    const auto best = std::max_element(best_of->begin(), best_of->end());
-    const double highest = std::max(*best, *std::max_element(a.speedup.begin(), a.speedup.end()));
+    add_curve(*drafts_, {draft ? tr("if a pass took one step") : tr("speed-up"), theme().series[green], gamma,
+                         a.speedup, draft ? Qt::DashLine : Qt::SolidLine, !draft, 1.8, true});
+    const std::vector<double> ours = draft ? speedups(*draft) : a.speedup;
+    if (draft)
+      add_curve(*drafts_, {tr("speed-up with %1").arg(QString::fromStdString(draft->draft)), theme().series[blue],
+                           gamma, ours, Qt::SolidLine, true, 1.8, true});
+    const auto best = std::max_element(ours.begin(), ours.end());
+    highest = std::max(highest, *best);
     whole_axis(*drafts_->xAxis, tr("drafted tokens a step (gamma)"), gamma.back());
     drafts_->xAxis->setRange(-0.3, gamma.back() + 1.4);
     linear_axis(*drafts_->yAxis, tr("speed-up over plain decoding"), Unit::count, std::max(highest * 1.15, 1.2));
-    add_point(*drafts_, static_cast<double>(best - best_of->begin()), *best,
-              tr("%1 x at %2").arg(QLocale().toString(*best, 'f', 2)).arg(best - best_of->begin()), theme().warning, 8);
-    show_legend(*drafts_, 2);
+    add_point(*drafts_, static_cast<double>(best - ours.begin()), *best,
+              tr("%1 x at %2").arg(QLocale().toString(*best, 'f', 2)).arg(best - ours.begin()), theme().warning, 8);
+    show_legend(*drafts_, 3);
   }
 
   Cards *cards_, *generation_;
   QPushButton* add_;
+  QLabel* message_;
   QComboBox* model_;
   NumberBox *acceptance_, *draft_, *beams_;
   QCustomPlot *latency_, *context_, *frontier_, *cache_, *drafts_;

@@ -1,5 +1,7 @@
 #include "gui/views/layout_box.hpp"
 
+#include <QCompleter>
+#include <QLineEdit>
 #include <QStandardItemModel>
 #include <QWheelEvent>
 
@@ -10,6 +12,10 @@ namespace dtcalc::gui {
 LayoutBox::LayoutBox(Store& store, QWidget* parent) : QComboBox(parent), store_(store) {
   setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
   setMinimumContentsLength(10);
+  setEditable(true);
+  setInsertPolicy(QComboBox::NoInsert);
+  completer()->setFilterMode(Qt::MatchContains);
+  completer()->setCompletionMode(QCompleter::PopupCompletion);
   setAccessibleName(tr("Preset: layout"));
   refresh();
 }
@@ -27,8 +33,9 @@ void LayoutBox::refresh() {
     presets_ = std::move(presets);
   }
   const std::size_t present = present_layout(scenario, presets_);
-  setPlaceholderText(tr("own values"));
   setCurrentIndex(present < presets_.size() ? static_cast<int>(present) : -1);
+  setEditText(present < presets_.size() ? QString::fromStdString(presets_[present].name) : tr("own values"));
+  lineEdit()->setCursorPosition(0);
   setEnabled(scenario.has_training);
 }
 

@@ -31,7 +31,9 @@ class MeasuredView : public View {
     column->setContentsMargins(6, 6, 6, 6);
     open_ = new QPushButton(tr("Load a result…"));
     run_ = new QPushButton(tr("Run on this machine"));
-    run_->setToolTip(tr("dtcalc validate: predicts one training step, runs it with the CPU engine and compares"));
+    run_->setToolTip(
+        tr("dtcalc validate: predicts one training step, runs it on this machine, on its GPU when the "
+           "hardware is one, and compares"));
     stop_ = new QPushButton(tr("Stop"));
     message_ = new QLabel;
     message_->setWordWrap(true);
@@ -104,17 +106,14 @@ class MeasuredView : public View {
                           {tr("measured step"), text_of(Unit::seconds, m.step_measured_s)},
                           {tr("error"), (error > 0 ? QStringLiteral("+") : QString()) + text_of(Unit::share, error)},
                           {tr("memory, predicted"), text_of(Unit::bytes, m.memory_predicted_bytes)},
-                          {tr("measured"), text_of(Unit::bytes, m.memory_measured_bytes)}});
-    about_->setText(tr("%1 on %2: %3. Measured on %4, %5; predicted from the profile's figures.")
-                        .arg(QString::fromStdString(m.model), QString::fromStdString(m.hardware),
-                             m.within_tolerance ? tr("within tolerance") : tr("out of tolerance"),
-                             m.machine.empty() ? tr("a machine without a name") : QString::fromStdString(m.machine),
-                             m.date.empty() ? tr("no date") : QString::fromStdString(m.date)));
+                          {tr("memory, measured"), text_of(Unit::bytes, m.memory_measured_bytes)}});
+    about_->setText(about(m));
+    const Evaluation* b = store_.pinned() && is_of(m, *store_.pinned()) ? store_.pinned() : nullptr;
     std::vector<MeasuredGroup> groups = m.groups;
     std::stable_sort(groups.begin(), groups.end(),
-                     [](const auto& a, const auto& b) { return a.measured_s > b.measured_s; });
+                     [](const auto& one, const auto& other) { return one.measured_s > other.measured_s; });
     std::vector<QString> names;
-    std::vector<double> predicted, measured;
+    std::vector<double> predicted, measured, of_b;
     std::vector<Row> rows;
     for (const MeasuredGroup& g : groups) {
       const double off = g.measured_s > 0 ? g.predicted_s / g.measured_s - 1 : 0;
@@ -128,23 +127,63 @@ class MeasuredView : public View {
       if (name.startsWith(QStringLiteral("block."))) name = name.mid(6);
       names.push_back(name + (g.phase == "backward" ? tr(" (b)") : g.phase == "recompute" ? tr(" (r)") : QString()));
       predicted.push_back(g.predicted_s), measured.push_back(g.measured_s);
+      of_b.push_back(b ? time_of(b->estimate, g) : 0);
     }
     model_->show(std::move(rows));
-    const double of_a =
-        stack_bars(*bars_, {{tr("predicted"), theme().series[blue], predicted}}, {0.36, -0.2, true, true});
-    const double of_b =
-        stack_bars(*bars_, {{tr("measured"), theme().series[orange], measured}}, {0.36, 0.2, true, true});
+    const double width = b ? 0.25 : 0.36, shift = b ? 0.27 : 0.2;
+    double most = stack_bars(*bars_, {{tr("predicted"), theme().series[blue], predicted}}, {width, -shift, true, true});
+    most = std::max(most, stack_bars(*bars_, {{tr("measured"), theme().series[orange], measured}},
+                                     {width, b ? 0 : shift, true, true}));
+    if (b)
+      most = std::max(
+          most, stack_bars(*bars_, {{tr("B, predicted"), theme().series[grey], of_b}}, {width, shift, true, true}));
     name_bars(*bars_, names, true);
-    linear_axis(*bars_->xAxis, tr("time in a step; (b) backward"), Unit::seconds, std::max(of_a, of_b));
-    show_legend(*bars_, 2);
-    show_scatter(groups);
+    linear_axis(*bars_->xAxis, tr("time in a step; (b) backward"), Unit::seconds, most);
+    show_legend(*bars_, 3);
+    show_scatter(groups, b);
   }
 
-  void show_scatter(const std::vector<MeasuredGroup>& groups) {
-    std::vector<double> x, y;
-    for (const MeasuredGroup& g : groups)
-      if (g.measured_s > 0 && g.predicted_s > 0) x.push_back(g.measured_s), y.push_back(g.predicted_s);
-    const Extent all = extent_of({&x, &y});
+  /// The scenario's model is the run's, so that its groups can stand beside the measured ones.
+  static bool is_of(const Measured& m, const Evaluation& evaluation) {
+    return evaluation.scenario.model.name == m.model && evaluation.scenario.has_training;
+  }
+
+  static QString name_of(const Evaluation& evaluation) {
+    return tr("%1 on %2")
+        .arg(QString::fromStdString(evaluation.scenario.model.name),
+             QString::fromStdString(evaluation.scenario.hardware.name));
+  }
+
+  /// Seconds that the estimate gives the group; 0 when it has no such group.
+  static double time_of(const report::Estimate& estimate, const MeasuredGroup& group) {
+    double seconds = 0;
+    for (const report::OperatorRow& row : estimate.operators)
+      if (row.name == group.name && row.phase == group.phase) seconds += row.time.value();
+    return seconds;
+  }
+
+  /// Where the figures come from, and how they stand to the present and to the pinned scenario.
+  QString about(const Measured& m) const {
+    QString text = tr("%1 on %2: %3. Measured on %4, %5; predicted from the profile's figures.")
+                       .arg(QString::fromStdString(m.model), QString::fromStdString(m.hardware),
+                            m.within_tolerance ? tr("within tolerance") : tr("out of tolerance"),
+                            m.machine.empty() ? tr("a machine without a name") : QString::fromStdString(m.machine),
+                            m.date.empty() ? tr("no date") : QString::fromStdString(m.date));
+    if (!is_of(m, store_.now())) text += tr(" The present scenario is another one: %1.").arg(name_of(store_.now()));
+    if (const Evaluation* b = store_.pinned())
+      text += (is_of(m, *b) ? tr(" B: %1.") : tr(" B is another model and not shown: %1.")).arg(name_of(*b));
+    return text;
+  }
+
+  void show_scatter(const std::vector<MeasuredGroup>& groups, const Evaluation* b) {
+    std::vector<double> x, y, x_b, y_b;
+    for (const MeasuredGroup& g : groups) {
+      if (!(g.measured_s > 0)) continue;
+      if (g.predicted_s > 0) x.push_back(g.measured_s), y.push_back(g.predicted_s);
+      const double of_b = b ? time_of(b->estimate, g) : 0;
+      if (of_b > 0) x_b.push_back(g.measured_s), y_b.push_back(of_b);
+    }
+    const Extent all = extent_of({&x, &y, &x_b, &y_b});
     add_curve(*scatter_,
               {tr("equal"), theme().muted, {all.low, all.high}, {all.low, all.high}, Qt::SolidLine, false, 1.2, true});
     for (const double factor : {0.85, 1.15})
@@ -156,10 +195,11 @@ class MeasuredView : public View {
                             false,
                             1,
                             factor > 1});
+    if (!x_b.empty()) add_curve(*scatter_, {tr("B"), theme().muted, x_b, y_b, Qt::NoPen, true, 1, true});
     add_curve(*scatter_, {tr("groups"), theme().series[blue], x, y, Qt::NoPen, true, 1, true});
     log_axis(*scatter_->xAxis, tr("measured"), Unit::seconds, all.low, all.high);
     log_axis(*scatter_->yAxis, tr("predicted"), Unit::seconds, all.low, all.high);
-    show_legend(*scatter_, 3);
+    show_legend(*scatter_, 4);
   }
 
   void start() {

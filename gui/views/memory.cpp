@@ -146,7 +146,7 @@ class MemoryView : public View {
       set_title(*bars_, tr("Memory at the peak of each stage"));
     }
     name_bars(*bars_, names, false);
-    bars_->xAxis->setLabel(tr("pipeline stage"));
+    bars_->xAxis->setLabel(now.names.size() > 2 ? tr("pipeline stage") : QString());
     linear_axis(*bars_->yAxis, tr("memory of a device"), Unit::bytes, std::max(highest, now.capacity * 1.04));
     if (now.capacity > 0)
       line_at(*bars_, now.capacity, tr("capacity %1").arg(text_of(Unit::bytes, now.capacity)), theme().warning);
@@ -169,8 +169,14 @@ class MemoryView : public View {
       return say(*tensors_, tr("Without training nothing is saved."));
     std::stable_sort(rows.begin(), rows.end(),
                      [](const auto& a, const auto& b) { return a.saved_bytes > b.saved_bytes; });
+    const Evaluation* pinned = store_.pinned();
+    const bool both = pinned && pinned->scenario.has_training;
+    double left_of_b = 0;  // what B saves beside the tensors that have a bar
+    if (both)
+      for (const report::ActivationRow& row : pinned->estimate.activations)
+        left_of_b += static_cast<double>(row.saved_bytes.value());
     std::vector<QString> names, texts;
-    std::vector<double> values;
+    std::vector<double> values, of_b, ends;
     double others = 0;
     for (std::size_t i = 0; i < rows.size(); ++i) {
       const double bytes = static_cast<double>(rows[i].saved_bytes.value());
@@ -178,16 +184,39 @@ class MemoryView : public View {
         others += bytes;
         continue;
       }
-      QString name = QString::fromStdString(rows[i].tensor);
-      names.push_back(name.startsWith(QStringLiteral("block.")) ? name.mid(6) : name);
+      names.push_back(name_of_tensor(rows[i]));
       values.push_back(bytes);
+      of_b.push_back(both ? saved(pinned->estimate, rows[i]) : 0);
+      left_of_b -= of_b.back();
     }
-    if (others > 0) names.push_back(tr("others")), values.push_back(others);
-    for (const double value : values) texts.push_back(text_of(Unit::bytes, value));
-    const double most = stack_bars(*tensors_, {{tr("saved"), theme().series[orange], values}}, {0.7, 0, false, true});
+    if (others > 0 || left_of_b > 0) names.push_back(tr("others")), values.push_back(others), of_b.push_back(left_of_b);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const QString text = text_of(Unit::bytes, values[i]);
+      texts.push_back(both ? tr("%1, B %2").arg(text, text_of(Unit::bytes, of_b[i])) : text);
+      ends.push_back(std::max(values[i], of_b[i]));
+    }
+    set_title(*tensors_, both ? tr("Saved for the backward pass; thin: B") : tr("Saved for the backward pass"));
+    double most = stack_bars(*tensors_, {{tr("saved"), theme().series[orange], values}},
+                             {both ? 0.45 : 0.7, both ? -0.13 : 0, false, true});
+    if (both)
+      most = std::max(most, stack_bars(*tensors_, {{tr("B"), theme().series[grey], of_b}}, {0.2, 0.24, false, true}));
     name_bars(*tensors_, names, true);
-    linear_axis(*tensors_->xAxis, tr("one micro-batch, all layers"), Unit::bytes, most * 1.16);
-    label_bars(*tensors_, values, texts, theme().muted);
+    linear_axis(*tensors_->xAxis, tr("one micro-batch, all layers"), Unit::bytes, most * (both ? 1.42 : 1.16));
+    label_bars(*tensors_, ends, texts, theme().muted);
+  }
+
+  static QString name_of_tensor(const report::ActivationRow& row) {
+    QString name = QString::fromStdString(row.tensor);
+    if (name.startsWith(QStringLiteral("block."))) name = name.mid(6);
+    const QString tower = QString::fromUtf8(row.tower.data(), static_cast<qsizetype>(row.tower.size()));
+    return tower.isEmpty() ? name : QStringLiteral("%1 %2").arg(tower, name);
+  }
+
+  /// Bytes of the same tensor elsewhere.
+  static double saved(const report::Estimate& estimate, const report::ActivationRow& row) {
+    for (const report::ActivationRow& other : estimate.activations)
+      if (other.tensor == row.tensor && other.tower == row.tower) return static_cast<double>(other.saved_bytes.value());
+    return 0;
   }
 
   /// Steps of many passes are played beside the window.
@@ -219,12 +248,16 @@ class MemoryView : public View {
     bool is_b;
     std::vector<double> at{}, bytes{};
     double step = 0;
+    std::string refusal{};  ///< why it cannot be played
   };
 
   static std::vector<Played> play_all(std::vector<Played> all) {
     for (Played& p : all) {
       const Result<Simulation> played = simulate(p.scenario);
-      if (!played) continue;
+      if (!played) {
+        p.refusal = describe(played.errors().front());
+        continue;
+      }
       p.step = played->played.step.value();
       for (const MemoryStep& step : memory_over_time(played->schedule, played->staged.costs, played->events, p.stage)) {
         p.at.push_back(step.at.value());
@@ -246,7 +279,10 @@ class MemoryView : public View {
       highest = std::max(highest, *std::max_element(p.bytes.begin(), p.bytes.end()));
       longest = std::max(longest, p.step);
     }
-    if (over_time_->graphCount() == 0) return say(*over_time_, tr("No training step to play."));
+    if (over_time_->graphCount() == 0) {
+      set_title(*over_time_, tr("Memory over a step"));
+      return say(*over_time_, QString::fromStdString(played.back().refusal));
+    }
     set_title(*over_time_, tr("Memory of stage %1 over a step").arg(store_.now().estimate.totals.peak.stage));
     linear_axis(*over_time_->xAxis, tr("time"), Unit::seconds, longest);
     linear_axis(*over_time_->yAxis, tr("memory"), Unit::bytes, highest);

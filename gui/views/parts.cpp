@@ -3,6 +3,7 @@
 #include <QGridLayout>
 #include <QHeaderView>
 #include <QSortFilterProxyModel>
+#include <QStyledItemDelegate>
 #include <algorithm>
 #include <cmath>
 
@@ -42,6 +43,22 @@ void Cards::show_figures(const std::vector<std::pair<QString, QString>>& figures
   }
 }
 
+namespace {
+
+/// Numbers end a little before their column does, so that they do not touch the words of the next one.
+class Cells : public QStyledItemDelegate {
+ public:
+  using QStyledItemDelegate::QStyledItemDelegate;
+
+ protected:
+  void initStyleOption(QStyleOptionViewItem* option, const QModelIndex& index) const override {
+    QStyledItemDelegate::initStyleOption(option, index);
+    if (option->displayAlignment & Qt::AlignRight) option->text += QChar(0x2002);  // en space
+  }
+};
+
+}  // namespace
+
 QTableView* new_table(TableModel* model, const QString& name, QWidget* parent) {
   auto* table = new QTableView(parent);
   auto* proxy = new QSortFilterProxyModel(table);
@@ -51,6 +68,7 @@ QTableView* new_table(TableModel* model, const QString& name, QWidget* parent) {
   proxy->setFilterKeyColumn(-1);
   proxy->sort(-1);
   table->setModel(proxy);
+  table->setItemDelegate(new Cells(table));
   table->setAccessibleName(name);
   table->setSortingEnabled(true);
   table->horizontalHeader()->setSortIndicator(-1, Qt::AscendingOrder);

@@ -40,7 +40,7 @@ class RooflineView : public View {
     table_ = new_table(model_, tr("Groups of the roofline"), this);
     table_->setColumnWidth(0, 190);
     for (int i = 1; i < 10; ++i) table_->setColumnWidth(i, 75);
-    table_->setColumnWidth(7, 92);
+    table_->setColumnWidth(2, 84), table_->setColumnWidth(7, 98), table_->setColumnWidth(8, 80);
     auto* splitter = new QSplitter(Qt::Vertical);
     splitter->addWidget(plot_);
     splitter->addWidget(table_);
@@ -74,7 +74,7 @@ class RooflineView : public View {
     clear(*plot_);
     names_.clear();
     paint_theme(*plot_, theme());
-    selected_ = nullptr;
+    selected_ = nullptr, ridge_ = nullptr;
     const report::RooflineOf& work = roofline_.works[static_cast<std::size_t>(work_->currentIndex())];
     points_ = work.points;
     cards_->show_figures(
@@ -117,15 +117,15 @@ class RooflineView : public View {
     }
     draw_points(points_, false);
     draw_measured();
-    log_axis(*plot_->xAxis, tr("arithmetic intensity"), Unit::flop_per_byte, left, right);
+    log_axis(*plot_->xAxis, tr("arithmetic intensity; (b) backward"), Unit::flop_per_byte, left, right);
     log_axis(*plot_->yAxis, tr("rate"), Unit::flop_per_s, y.low / 2, std::max(y.high, roofline_.peak.value()) * 1.6);
     auto* ridge = new QCPItemLine(plot_);
     ridge->start->setCoords(roofline_.ridge_flop_per_byte, roofline_.peak.value());
     ridge->end->setCoords(roofline_.ridge_flop_per_byte, plot_->yAxis->range().lower);
     ridge->setPen(QPen(theme().grid.darker(120), 1, Qt::DotLine));
-    (void)annotate(*plot_, roofline_.ridge_flop_per_byte, roofline_.peak.value(),
-                   tr("ridge %1").arg(text_of(Unit::flop_per_byte, roofline_.ridge_flop_per_byte)), theme().muted,
-                   false);
+    ridge_ =
+        annotate(*plot_, roofline_.ridge_flop_per_byte, roofline_.peak.value(),
+                 tr("ridge %1").arg(text_of(Unit::flop_per_byte, roofline_.ridge_flop_per_byte)), theme().muted, false);
     show_legend(*plot_, 5);
   }
 
@@ -178,12 +178,14 @@ class RooflineView : public View {
     for (QCPItemText* name : names_) plot_->removeItem(name);
     names_.clear();
     std::vector<QRectF> taken;
+    if (ridge_ != nullptr) taken.emplace_back(ridge_->topLeft->pixelPosition(), ridge_->bottomRight->pixelPosition());
     const QFontMetricsF metrics(plot_->xAxis->tickLabelFont());
     for (std::size_t i = 0; i < std::min<std::size_t>(points_.size(), 16); ++i) {
       const report::RooflinePoint& p = points_[i];
       if (!(p.achieved.value() > 0) || !(p.intensity_flop_per_byte > 0)) continue;
       QString name = text(p.name);
       if (name.startsWith(QStringLiteral("block."))) name = name.mid(6);
+      name += p.phase == "backward" ? tr(" (b)") : p.phase == "recompute" ? tr(" (r)") : QString();
       const QPointF at(plot_->xAxis->coordToPixel(p.intensity_flop_per_byte),
                        plot_->yAxis->coordToPixel(p.achieved.value()));
       const double width = metrics.horizontalAdvance(name) + 14, height = metrics.height() + 4;
@@ -257,6 +259,7 @@ class RooflineView : public View {
   QComboBox* work_;
   QCustomPlot* plot_;
   QCPGraph* selected_ = nullptr;
+  QCPItemText* ridge_ = nullptr;  ///< its name
   TableModel* model_;
   QTableView* table_;
   std::vector<QCPItemText*> names_;

@@ -16,6 +16,7 @@ namespace dtcalc::gui {
 namespace {
 
 constexpr int kPoints = 61;
+constexpr double kMostLoss = 4.5;  ///< nat; that of curves
 
 class ScalingView : public View {
  public:
@@ -75,8 +76,10 @@ class ScalingView : public View {
         if (const auto pinned = ask_scaling(*store_.pinned(), q)) b = pinned->point;
       draw_loss(*report, b);
       draw_isoflop(*report, b);
-    } else if (!report) {
-      say(*loss_, QString::fromStdString(describe(report.errors())));
+    } else {
+      cards_->show_figures({});
+      const QString why = report ? tr("The fit gives no point.") : QString::fromStdString(report.errors()[0].reason);
+      for (QCustomPlot* plot : {loss_, isoflop_}) say(*plot, why);
     }
     for (QCustomPlot* plot : {loss_, isoflop_}) plot->replot(QCustomPlot::rpQueuedReplot);
   }
@@ -91,7 +94,7 @@ class ScalingView : public View {
     const laws::Allocation& p = *r.point;
     std::vector<std::pair<QString, QString>> cards{
         {tr("parameters"), text_of(Unit::count, p.parameters)},
-        {tr("tokens each"), text_of(Unit::count, p.tokens / p.parameters)},
+        {tr("tokens a parameter"), text_of(Unit::count, p.tokens / p.parameters)},
         {tr("compute"), text_of(Unit::flop, laws::compute_of(p).value())},
         {tr("loss (nat)"), QLocale().toString(p.loss, 'f', 3)},
         {tr("best model at this compute"), text_of(Unit::count, r.searched.parameters)},
@@ -119,11 +122,13 @@ class ScalingView : public View {
     for (int i = 0; i < kPoints; ++i) {
       const double compute = low * std::pow(high / low, static_cast<double>(i) / (kPoints - 1));
       const laws::Allocation at = laws::allocation(r.fit.fit, r.point->parameters, compute / (6 * r.point->parameters));
-      if (at.loss > 4.5) continue;  // a hundredth of a token per parameter says nothing
+      // A hundredth of a token per parameter says nothing.
+      if (at.loss > std::max(kMostLoss, 1.1 * r.point->loss)) continue;
       model.x.push_back(compute), model.y.push_back(at.loss);
     }
     add_curve(*loss_, known), add_curve(*loss_, beyond), add_curve(*loss_, model);
-    const Extent losses = extent_of({&known.y, &beyond.y, &model.y});
+    const std::vector<double> ours{r.point->loss};
+    const Extent losses = extent_of({&known.y, &beyond.y, &model.y, &ours});
     log_axis(*loss_->xAxis, tr("compute"), Unit::flop, low, high);
     linear_axis(*loss_->yAxis, tr("loss (nat per token)"), Unit::count, losses.high);
     loss_->yAxis->setRange(losses.low * 0.96, losses.high * 1.02);
@@ -135,31 +140,34 @@ class ScalingView : public View {
 
   void draw_isoflop(const laws::ScalingReport& r, const std::optional<laws::Allocation>& b) {
     const double here = laws::compute_of(*r.point).value();
-    std::vector<double> sizes, losses;
+    std::vector<double> sizes{r.point->parameters}, losses{r.point->loss};
     std::size_t colour = 0;
     for (const double factor : {0.01, 0.1, 1.0, 10.0}) {
-      Curve curve{text_of(Unit::flop, here * factor),
-                  series_colour(theme(), colour++),
-                  {},
-                  {},
-                  Qt::SolidLine,
-                  false,
-                  1.8,
-                  true};
+      // A piece for every stretch within the fits' range or beyond it; neighbours share a point.
+      const QColor hue = series_colour(theme(), colour++);
+      std::vector<Curve> pieces;
       for (const laws::IsoflopPoint& p : laws::isoflop_curve(r.fit.fit, Flop(here * factor), 41)) {
-        curve.x.push_back(p.at.parameters), curve.y.push_back(p.at.loss);
-        if (p.minimum) add_point(*isoflop_, p.at.parameters, p.at.loss, {}, curve.colour, 8);
+        const Qt::PenStyle line = beyond_the_fits(p.at) ? Qt::DashLine : Qt::SolidLine;
+        if (pieces.empty() || pieces.back().line != line) {
+          Curve piece{text_of(Unit::flop, here * factor), hue, {}, {}, line, false, 1.8, pieces.empty()};
+          if (!pieces.empty()) piece.x.push_back(pieces.back().x.back()), piece.y.push_back(pieces.back().y.back());
+          pieces.push_back(std::move(piece));
+        }
+        pieces.back().x.push_back(p.at.parameters), pieces.back().y.push_back(p.at.loss);
+        if (p.minimum) add_point(*isoflop_, p.at.parameters, p.at.loss, {}, hue, 8);
       }
-      sizes.insert(sizes.end(), curve.x.begin(), curve.x.end());
-      losses.insert(losses.end(), curve.y.begin(), curve.y.end());
-      add_curve(*isoflop_, curve);
+      for (const Curve& piece : pieces) {
+        sizes.insert(sizes.end(), piece.x.begin(), piece.x.end());
+        losses.insert(losses.end(), piece.y.begin(), piece.y.end());
+        add_curve(*isoflop_, piece);
+      }
     }
     const Extent x = extent_of({&sizes}), y = extent_of({&losses});
     log_axis(*isoflop_->xAxis, tr("parameters"), Unit::count, x.low, x.high);
     linear_axis(*isoflop_->yAxis, tr("loss (nat per token)"), Unit::count, y.high);
     isoflop_->yAxis->setRange(y.low * 0.98, y.high * 1.01);
-    add_point(*isoflop_, r.point->parameters, r.point->loss, tr("yours"), theme().warning);
-    if (b) add_point(*isoflop_, b->parameters, b->loss, tr("B"), theme().muted, 8, true, false);
+    add_point(*isoflop_, r.point->parameters, r.point->loss, tr("yours"), theme().warning, 9, false, false);
+    if (b) add_point(*isoflop_, b->parameters, b->loss, tr("B"), theme().muted, 8, true);
     show_legend(*isoflop_, 4);
   }
 

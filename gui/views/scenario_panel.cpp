@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <QAbstractSpinBox>
 #include <QComboBox>
 #include <QCompleter>
 #include <QHBoxLayout>
@@ -67,21 +68,22 @@ ScenarioPanel::ScenarioPanel(Store& store, QWidget* parent) : QWidget(parent), s
   search_->setClearButtonEnabled(true);
   search_->setAccessibleName(tr("Search settings"));
   column->addWidget(search_);
-  auto* scroll = new QScrollArea;
-  scroll->setWidgetResizable(true);
-  scroll->setFrameShape(QFrame::NoFrame);
-  scroll->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
-  scroll->setFocusPolicy(Qt::NoFocus);
+  scroll_ = new QScrollArea;
+  scroll_->setWidgetResizable(true);
+  scroll_->setFrameShape(QFrame::NoFrame);
+  scroll_->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+  scroll_->setFocusPolicy(Qt::NoFocus);
   auto* inside = new QWidget;
   auto* list = new QVBoxLayout(inside);
   list->setContentsMargins(0, 0, 6, 0);
   list->setSpacing(2);
   build_groups(*list);
   list->addStretch(1);
-  scroll->setWidget(inside);
-  column->addWidget(scroll, 1);
+  scroll_->setWidget(inside);
+  column->addWidget(scroll_, 1);
   connect(search_, &QLineEdit::textChanged, this, [this](const QString& text) { filter(text); });
   connect(&store_, &Store::changed, this, [this] { refresh(); });
+  connect(&store_, &Store::jumped, this, [this](const std::string& pointer) { show_field(pointer); });
   open_group(0, true);
   open_group(1, true);
   refresh();
@@ -227,6 +229,18 @@ FieldEditor* ScenarioPanel::editor_of(const std::string& pointer) {
   if (find_field(pointer) == nullptr) return nullptr;
   open_group(group_of(pointer), true);
   return editors_.at(pointer);
+}
+
+void ScenarioPanel::show_field(const std::string& pointer) {
+  if (find_field(pointer) == nullptr) return;
+  search_->clear();
+  FieldEditor* editor = editor_of(pointer);
+  // Where it lies is known once its group, perhaps just opened, has been laid out.
+  scroll_->widget()->adjustSize();
+  scroll_->widget()->layout()->activate();
+  scroll_->ensureWidgetVisible(editor, 0, scroll_->viewport()->height() / 3);
+  editor->setFocus(Qt::OtherFocusReason);
+  if (auto* box = qobject_cast<QAbstractSpinBox*>(editor->focusProxy())) box->selectAll();
 }
 
 void ScenarioPanel::refresh_presets() {

@@ -11,6 +11,7 @@
 class QComboBox;
 class QLabel;
 class QLineEdit;
+class QScrollArea;
 class QToolButton;
 class QVBoxLayout;
 
@@ -25,6 +26,8 @@ class ScenarioPanel : public QWidget {
   void refresh();
   /// The editor of a key, made and shown if it was not yet; nullptr for an unknown key.
   FieldEditor* editor_of(const std::string& pointer);
+  /// Scrolls to the editor of a key and gives it the keyboard; nothing for an unknown key.
+  void show_field(const std::string& pointer);
   QLineEdit* search() const { return search_; }
 
  private:
@@ -46,6 +49,7 @@ class ScenarioPanel : public QWidget {
 
   Store& store_;
   QLineEdit* search_;
+  QScrollArea* scroll_;
   QLabel* message_;
   struct PresetBox {
     std::string section;

@@ -5,6 +5,7 @@
 #include <QSortFilterProxyModel>
 #include <QSplitter>
 #include <QVBoxLayout>
+#include <algorithm>
 #include <cmath>
 
 #include "gui/models/quantities.hpp"
@@ -17,6 +18,7 @@ namespace dtcalc::gui {
 namespace {
 
 enum Column : int { quantity, value_a, value_b, difference, percent, unit, formula, numbers, equation, origin };
+constexpr int place_column = 4;  ///< of the inputs
 
 QString number_text(double value) {
   if (value == std::floor(value) && std::abs(value) < 1e15) return QLocale().toString(value, 'f', 0);
@@ -46,10 +48,11 @@ class TableViewOfAll : public View {
                                     {numbers, 160},
                                     {equation, 66}})
       table_->setColumnWidth(at, width);
-    inputs_model_ =
-        new TableModel({tr("input"), tr("value"), tr("meaning"), tr("origin")}, {false, true, false, false}, this);
+    inputs_model_ = new TableModel({tr("input"), tr("value"), tr("meaning"), tr("origin"), tr("set or found at")},
+                                   {false, true, false, false, false}, this);
     inputs_ = new_table(inputs_model_, tr("Inputs of the selected quantity"), this);
-    inputs_->setColumnWidth(0, 130), inputs_->setColumnWidth(1, 130), inputs_->setColumnWidth(2, 380);
+    inputs_->setColumnWidth(0, 130), inputs_->setColumnWidth(1, 130), inputs_->setColumnWidth(2, 250),
+        inputs_->setColumnWidth(3, 150);
     auto* splitter = new QSplitter(Qt::Vertical);
     splitter->addWidget(table_);
     splitter->addWidget(inputs_);
@@ -60,9 +63,7 @@ class TableViewOfAll : public View {
     connect(filter_, &QLineEdit::textChanged, this,
             [this](const QString& text) { proxy_of(*table_)->setFilterFixedString(text); });
     connect(table_->selectionModel(), &QItemSelectionModel::currentRowChanged, this, [this] { show_inputs(); });
-    // An input that is a quantity itself is found by a double click.
-    connect(inputs_, &QTableView::activated, this,
-            [this](const QModelIndex& at) { filter_->setText(at.siblingAtColumn(0).data().toString()); });
+    connect(inputs_, &QTableView::activated, this, [this](const QModelIndex& at) { jump(at); });
   }
 
   void refresh() override {
@@ -91,7 +92,10 @@ class TableViewOfAll : public View {
     std::vector<Row> out;
     for (const QuantityRow& row : rows_) {
       Row r;
-      r.tip = QString::fromStdString(row.title);
+      QStringList tip;  // whole, where the columns are too narrow
+      for (const std::string& part : {row.title, row.a_text, row.formula, row.numbers})
+        if (!part.empty()) tip << QString::fromStdString(part);
+      r.tip = tip.join(QLatin1Char('\n'));
       r.cells.resize(model_->titles().size());
       const auto set = [&](Column at, const std::string& text) {
         r.cells[static_cast<std::size_t>(at)] = cell(QString::fromStdString(text));
@@ -122,9 +126,24 @@ class TableViewOfAll : public View {
     if (at.isValid() && static_cast<std::size_t>(at.row()) < rows_.size())
       for (const report::Input& input : rows_[static_cast<std::size_t>(at.row())].inputs)
         out.push_back({{cell(QString::fromStdString(input.name)), cell(number_text(input.value), input.value),
-                        cell(QString::fromStdString(input.meaning)), cell(QString::fromStdString(input.origin))},
-                       {}});
+                        cell(QString::fromStdString(input.meaning)), cell(QString::fromStdString(input.origin)),
+                        cell(QString::fromStdString(input.place))},
+                       input.place.empty() ? QString() : tr("A double click or Enter goes there")});
     inputs_model_->show(std::move(out));
+  }
+
+  /// To the setting that an input is, in the panel, or to its row here when it is a quantity itself.
+  void jump(const QModelIndex& at) {
+    const std::string place = at.siblingAtColumn(place_column).data().toString().toStdString();
+    if (place.starts_with('/')) return store_.jump_to(place);
+    const auto row = std::find_if(rows_.begin(), rows_.end(), [&](const QuantityRow& r) { return r.id == place; });
+    if (row == rows_.end()) return;
+    filter_->clear();
+    const QModelIndex found =
+        proxy_of(*table_)->mapFromSource(model_->index(static_cast<int>(row - rows_.begin()), quantity));
+    table_->selectRow(found.row());
+    table_->scrollTo(found);
+    table_->setFocus();
   }
 
   QLineEdit* filter_;

@@ -69,7 +69,7 @@ class TimeView : public View {
       cards = {{tr("step"), text_of(Unit::seconds, time.value("step_s", 0.0))},
                {tr("MFU"), text_of(Unit::share, time.value("mfu", 0.0))},
                {tr("HFU"), text_of(Unit::share, time.value("hfu", 0.0))},
-               {tr("throughput"), text_of(Unit::tokens_per_s, time.value("tokens_per_s", 0.0))},
+               {tr("throughput"), throughput_text(now)},
                {tr("%L1 steps").arg(now.scenario.training.steps), text_of(Unit::seconds, run)},
                {tr("%1 device-hours").arg(text_of(Unit::count, cost.device_hours)),
                 QStringLiteral("$") + text_of(Unit::count, cost.rent_usd.value_or(0))},
@@ -93,26 +93,27 @@ class TimeView : public View {
       layers.push_back({a[i].name, theme().series[hues.at(i)], {a[i].seconds}});
       if (!b.empty()) layers.back().values.push_back(b[i].seconds);
     }
-    const double longest = stack_bars(*parts_, layers, {0.6, 0, true, false});
+    const double longest = stack_bars(*parts_, layers, {b.empty() ? 0.6 : 0.84, 0, true, false});
     name_bars(*parts_, b.empty() ? std::vector<QString>{tr("step")} : std::vector<QString>{tr("A"), tr("B")}, false);
     linear_axis(*parts_->yAxis, tr("time"), Unit::seconds, longest);
-    name_parts(a, 0);
-    if (!b.empty()) name_parts(b, 1);
+    name_parts(a, layers, 0);
+    if (!b.empty()) name_parts(b, layers, 1);
     show_legend(*parts_, 3);
   }
 
   /// Seconds and share inside each part that is high enough for a line of text.
-  void name_parts(const std::vector<TimePart>& parts, double key) {
+  void name_parts(const std::vector<TimePart>& parts, const std::vector<Layer>& layers, double key) {
     double total = 0, below = 0;
     for (const TimePart& part : parts) total += part.seconds;
-    for (const TimePart& part : parts) {
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const TimePart& part = parts[i];
       below += part.seconds;
       if (part.seconds < 0.045 * parts_->yAxis->range().size()) continue;
       auto* item = new QCPItemText(parts_);
       item->position->setCoords(key, below - part.seconds / 2);
       item->setPositionAlignment(Qt::AlignCenter);
       item->setFont(parts_->xAxis->tickLabelFont());
-      item->setColor(Qt::white);
+      item->setColor(ink_on(layers[i].colour));
       item->setText(QStringLiteral("%1, %2").arg(text_of(Unit::seconds, part.seconds),
                                                  text_of(Unit::share, part.seconds / total)));
     }
@@ -129,11 +130,11 @@ class TimeView : public View {
       names.push_back(g.name.startsWith(QStringLiteral("block.")) ? g.name.mid(6) : g.name);
       forward.push_back(g.forward), recompute.push_back(g.recompute), backward.push_back(g.backward);
       optimizer.push_back(g.optimizer);
-      ends.push_back(g.total());
-      texts.push_back(text_of(Unit::seconds, g.total()));
       const auto same = std::find_if(b.begin(), b.end(), [&](const GroupTime& other) { return other.name == g.name; });
       pinned.push_back(same == b.end() ? 0 : same->total());
-      ends.back() = std::max(ends.back(), pinned.back());
+      ends.push_back(std::max(g.total(), pinned.back()));
+      const QString text = text_of(Unit::seconds, g.total());
+      texts.push_back(b.empty() ? text : tr("%1, B %2").arg(text, text_of(Unit::seconds, pinned.back())));
     }
     set_title(*groups_, b.empty() ? tr("Groups of kernels and exposed collectives")
                                   : tr("Groups of kernels and exposed collectives; thin: B"));
@@ -147,7 +148,7 @@ class TimeView : public View {
     if (!b.empty())
       most = std::max(most, stack_bars(*groups_, {{tr("B"), theme().series[grey], pinned}}, {0.2, 0.24, true, true}));
     name_bars(*groups_, names, true);
-    linear_axis(*groups_->xAxis, tr("time in a step"), Unit::seconds, most * 1.12);
+    linear_axis(*groups_->xAxis, tr("time in a step"), Unit::seconds, most * (b.empty() ? 1.12 : 1.3));
     label_bars(*groups_, ends, texts, theme().muted);
     show_legend(*groups_, 5);
   }

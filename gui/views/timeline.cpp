@@ -152,10 +152,13 @@ class TimelineView : public View {
     if (&chart == &a_) last_step_ = chart.timeline.step;
     show_kinds(chart);
     const Scenario& s = played->scenario;
-    set_title(*chart.plot, tr("%1: %2 stages, %3 micro-batches")
-                               .arg(&chart == &a_ ? tr("One step") : tr("B"))
-                               .arg(s.training.parallel.pipeline)
-                               .arg(micro_batches(s)));
+    const auto counted = [](std::int64_t count, const QString& one, const QString& many) {
+      return QStringLiteral("%1 %2").arg(count).arg(count == 1 ? one : many);
+    };
+    set_title(*chart.plot, tr("%1: %2, %3")
+                               .arg(&chart == &a_ ? tr("One step") : tr("B"),
+                                    counted(s.training.parallel.pipeline, tr("stage"), tr("stages")),
+                                    counted(micro_batches(s), tr("micro-batch"), tr("micro-batches"))));
     if (&chart == &a_) show_cards(*played, chart.timeline);
     chart.plot->replot(QCustomPlot::rpQueuedReplot);
   }

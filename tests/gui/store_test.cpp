@@ -1,5 +1,6 @@
 // The store: steps and drags, what it refuses, sessions, command lines.
 #include <QTemporaryDir>
+#include <QTest>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -87,6 +88,22 @@ TEST_CASE("a session is read back as it was, and a damaged one is an error") {
   damaged.write(R"({"schema": "dtcalc.session/1", "scenario": 7})");
   damaged.close();
   CHECK_FALSE(load_session(file));
+}
+
+TEST_CASE("changes are in the session file soon after they are made, without the program having ended") {
+  Store store;
+  QTemporaryDir folder;
+  const QString file = folder.filePath("deep/session.json");
+  save_changes(store, file, 50);
+  REQUIRE(set(store, "training.micro_batch=2").empty());
+  CHECK_FALSE(QFile::exists(file));  // a drag of hundred steps is not written hundred times
+  REQUIRE(QTest::qWaitFor([&] { return QFile::exists(file); }, 5000));
+  // What another start would find after a kill.
+  const Result<State> read = load_session(file);
+  REQUIRE(read);
+  Store other;
+  REQUIRE(other.restore(*read).empty());
+  CHECK(other.now().scenario.training.micro_batch == 2);
 }
 
 TEST_CASE("a scenario survives the way through a command line") {

@@ -1,7 +1,9 @@
 // Every view shows the library's figures, and other ones after a change.
 #include <QAbstractItemModelTester>
 #include <QComboBox>
+#include <QDoubleSpinBox>
 #include <QLabel>
+#include <QSortFilterProxyModel>
 #include <QTableView>
 #include <nlohmann/json.hpp>
 #include "gui/models/memory_bars.hpp"
@@ -97,6 +99,27 @@ TEST_CASE("roofline view: one point per group, under the roof") {
   CHECK(roof[1] == QPointF(roofline.ridge_flop_per_byte, roofline.peak.value()));
   shown.set("hardware=\"h200\"");
   CHECK(points(plot, "what the device allows")[1].y() == report::roofline(shown.store.now().scenario).peak.value());
+}
+
+TEST_CASE("roofline view: a run of the same model on the same device stands there as hollow points, others do not") {
+  Shown shown("roofline");
+  QCustomPlot& plot = shown.plot("Roofline");
+  const Scenario& s = shown.store.now().scenario;
+  Measured run;
+  run.model = s.model.name, run.hardware = s.hardware.name;
+  run.groups = {{"block.mlp.up", "forward", 1, 2, 3e15}, {"no.such.group", "forward", 1, 2, 3e15}};
+  shown.store.take_measured(run);
+  shown.settle();
+  const std::vector<QPointF> measured = points(plot, "measured");
+  REQUIRE(measured.size() == 1);
+  CHECK(measured[0].y() == 3e15 / 2);
+  for (const auto& p : report::roofline(s).works.front().points)
+    if (p.name == "block.mlp.up" && p.phase == "forward") CHECK(measured[0].x() == p.intensity_flop_per_byte);
+  for (int i = 0; i < plot.graphCount(); ++i)
+    if (plot.graph(i)->name() == "measured") CHECK(plot.graph(i)->scatterStyle().brush().style() == Qt::NoBrush);
+  run.hardware = "another";
+  shown.store.take_measured(run);
+  CHECK(points(plot, "measured").empty());
 }
 
 TEST_CASE("timeline view: a slice per event of the played step, with the step's length") {
@@ -226,16 +249,31 @@ TEST_CASE("inference view: latency, cache and speed-up are the library's") {
   CHECK(speedup.front().y() == 1);
 }
 
-TEST_CASE("inference view: a draft model and beams are the library's figures; one that cannot serve is said") {
+TEST_CASE("inference view: drafts and beams are the scenario's keys, the figures its estimate's; a refusal is said") {
   Shown shown("inference");
-  Questions q = shown.store.state().questions;
-  q.draft = "gpt2-1.5b", q.beams = 4;
-  shown.store.ask(q);
+  const auto control = [&](const QString& name) {
+    for (QWidget* each : shown.view().findChildren<QWidget*>())
+      if (each->accessibleName() == name) return each;
+    throw std::logic_error("no control");
+  };
+  auto* model = qobject_cast<QComboBox*>(control("draft model"));
+  auto* acceptance = qobject_cast<QDoubleSpinBox*>(control("acceptance"));
+  auto* beams = qobject_cast<QDoubleSpinBox*>(control("beams"));
+  const auto choose = [&](const QString& name) {
+    model->setCurrentIndex(model->findText(name));
+    Q_EMIT model->activated(model->currentIndex());
+    shown.settle();
+  };
+  choose("gpt2-1.5b");
+  acceptance->setValue(0.7);
+  beams->setValue(4);
   shown.settle();
-  const Result<Model> draft = load_model(q.draft, {data_dir(), {}});
-  REQUIRE(draft);
   const Scenario& scenario = shown.store.now().scenario;
-  const Result<Speculative> expected = speculative_of(scenario, *draft, q.acceptance);
+  CHECK(scenario.inference.draft.model == "gpt2-1.5b");
+  CHECK(scenario.inference.draft.acceptance == 0.7);
+  CHECK(scenario.inference.beams == 4);
+  REQUIRE(scenario.draft);
+  const Result<Speculative> expected = speculative_of(scenario, *scenario.draft, 0.7);
   REQUIRE(expected);
   const auto drawn_rows = points(shown.plot("Speculative"), "speed-up with " + QString::fromStdString(expected->draft));
   REQUIRE(drawn_rows.size() == expected->rows.size());
@@ -248,10 +286,14 @@ TEST_CASE("inference view: a draft model and beams are the library's figures; on
   CHECK(says(text_of(Unit::seconds, beam_search_of(scenario, 4).copied_step.value())));
   CHECK(says(text_of(Unit::seconds, expected->tpot.value())));
   CHECK(says(text_of(Unit::seconds, shown.store.now().estimate.serving->served_token.value())));
-  q.draft = "no-such-model";
-  shown.store.ask(q);
-  shown.settle();
-  CHECK(says("no-such-model"));
+  // An image model drafts no tokens: the reason is said, and the box shows what is still so.
+  choose("vit-b-16");
+  CHECK(says("vit-b-16"));
+  CHECK(model->currentText() == "gpt2-1.5b");
+  choose("by its time");
+  CHECK_FALSE(shown.store.now().scenario.draft);
+  CHECK(shown.store.now().scenario.inference.draft.acceptance == 0);
+  CHECK_FALSE(says("vit-b-16"));
 }
 
 TEST_CASE("plan view: every device preset is a row, those that fit first; a double click adopts one") {
@@ -286,7 +328,7 @@ TEST_CASE("plan view: the table is the search's, and a double click adopts a lay
   options.best = 1;
   const PlannedLayout best = search_layouts(shown.store.now().scenario, options).best.front();
   CHECK(table->model()->index(0, 0).data().toInt() == best.parallel.tensor);
-  CHECK(drawn(shown.plot("Best MFU")) > 10);
+  CHECK(shown.plot("Best MFU").itemCount() > 10);
   Q_EMIT table->activated(table->model()->index(0, 0));
   shown.settle();
   CHECK(shown.store.now().estimate.totals.step == best.totals.step);
@@ -338,14 +380,17 @@ TEST_CASE("models keep Qt's rules while rows come and go") {
   CHECK(model.index(1, 1).data(TableModel::kSortRole).toDouble() == 3);
   model.show({});
   CHECK(model.rowCount() == 0);
-  for (const char* view : {"table", "plan", "compare", "roofline"}) {
+  for (const char* view : {"table", "plan", "compare", "roofline", "measured"}) {
     Shown shown(view);
     shown.store.pin(true);
     std::vector<std::unique_ptr<QAbstractItemModelTester>> testers;
     for (QTableView* table : shown.view().findChildren<QTableView*>())
-      testers.push_back(std::make_unique<QAbstractItemModelTester>(
-          table->model(), QAbstractItemModelTester::FailureReportingMode::Warning));
+      for (QAbstractItemModel* each :
+           {table->model(), qobject_cast<QSortFilterProxyModel*>(table->model())->sourceModel()})
+        testers.push_back(
+            std::make_unique<QAbstractItemModelTester>(each, QAbstractItemModelTester::FailureReportingMode::Warning));
     REQUIRE_FALSE(testers.empty());
+    REQUIRE(shown.store.load_measured(DTCALC_SOURCE_DIR "/docs/gui/measured.json").empty());
     shown.set("training.micro_batch=2");
     shown.set("hardware=\"h200\"");
   }

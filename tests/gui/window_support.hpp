@@ -63,7 +63,24 @@ inline std::vector<QPointF> points(QCustomPlot& plot, const QString& name) {
   return found;
 }
 
-/// Series and items that paint something.
-inline int drawn(QCustomPlot& plot) { return plot.plottableCount() + plot.itemCount(); }
+/// A series with points, or cells of a heat map: more than lines and words about them.
+inline bool shows_data(QCustomPlot& plot) {
+  for (int i = 0; i < plot.itemCount(); ++i)
+    if (qobject_cast<QCPItemRect*>(plot.item(i)) != nullptr) return true;
+  for (int i = 0; i < plot.plottableCount(); ++i) {
+    bool found = false;
+    (void)plot.plottable(i)->getKeyRange(found);
+    if (found) return true;
+  }
+  return false;
+}
+
+/// What stands in the place of a plot that has nothing to show; empty while it shows axes.
+inline QString message_in(QCustomPlot& plot) {
+  if (plot.xAxis->visible()) return {};
+  for (int i = 0; i < plot.itemCount(); ++i)
+    if (auto* item = qobject_cast<QCPItemText*>(plot.item(i))) return item->text();
+  return {};
+}
 
 }  // namespace dtcalc::gui::test

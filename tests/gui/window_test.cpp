@@ -2,6 +2,7 @@
 #include <QAbstractButton>
 #include <QAbstractSpinBox>
 #include <QAction>
+#include <QClipboard>
 #include <QComboBox>
 #include <QDoubleSpinBox>
 #include <QLabel>
@@ -13,6 +14,7 @@
 #include <QTableView>
 #include <set>
 
+#include "gui/models/command_line.hpp"
 #include "gui/models/store.hpp"
 #include "support/catch.hpp"
 #include "support/process.hpp"
@@ -86,6 +88,59 @@ TEST_CASE("flow: open, drag, undo, compare, export; the JSON is dtcalc's byte fo
   CHECK_FALSE(message_of(shown).isVisible());
   shown.window.export_view(QString::fromStdString((folder.path() / "view.xyz").string()));
   CHECK(message_of(shown).isVisible());
+}
+
+TEST_CASE("all views are exported in every format once their slow work is done, and the view comes back") {
+  Shown shown("time");
+  TemporaryFolder folder;
+  shown.window.export_all(QString::fromStdString(folder.path().string()));
+  CHECK_FALSE(message_of(shown).isVisible());
+  CHECK(shown.store.state().view == "time");
+  for (const ViewKind& kind : view_kinds())
+    for (const char* ending : {".png", ".svg", ".pdf", ".csv"}) {
+      CAPTURE(kind.id, ending);
+      const std::string bytes = read_bytes(folder.path() / (std::string(kind.id) + ending));
+      const bool without = std::string_view(ending) == ".csv" &&  // nothing pinned, no run
+                           (std::string_view(kind.id) == "compare" || std::string_view(kind.id) == "measured");
+      CHECK(bytes.size() > (without ? 0U : 300U));
+    }
+  CHECK(read_bytes(folder.path() / "plan.csv").find("interleaved") != std::string::npos);
+  CHECK(read_bytes(folder.path() / "estimate.json") == estimate_text(shown.store.now()));
+}
+
+TEST_CASE("on screen numbers follow the user's language, in files and command lines they do not") {
+  TemporaryFolder folder;
+  const auto files = [&](const std::string& name) {
+    Shown shown("time");
+    shown.set("training.learning_rate=0.00025");
+    for (const char* ending : {".csv", ".json"})
+      shown.window.export_view(QString::fromStdString((folder.path() / (name + ending)).string()));
+    auto* box = qobject_cast<QDoubleSpinBox*>(shown.window.panel().editor_of("/training/learning_rate")->focusProxy());
+    REQUIRE(box != nullptr);
+    return std::tuple(box->text(), command_line_of(shown.store.state().document),
+                      read_bytes(folder.path() / (name + ".csv")), read_bytes(folder.path() / (name + ".json")));
+  };
+  const auto english = files("c");
+  QLocale::setDefault(QLocale(QLocale::German, QLocale::Germany));
+  const auto german = files("de");
+  {
+    Shown shown("plan");
+    auto* box = qobject_cast<QDoubleSpinBox*>(shown.window.panel().editor_of("/training/beta1")->focusProxy());
+    box->setValue(box->valueFromText("0,85"));
+    CHECK(shown.store.now().scenario.training.beta1 == 0.85);
+    box->setValue(box->valueFromText("0.75"));  // as copied from a file
+    CHECK(shown.store.now().scenario.training.beta1 == 0.75);
+    QString summary;
+    for (QLabel* label : shown.window.findChildren<QLabel*>())
+      if (label->accessibleName() == "MFU") summary = label->text();
+    CHECK(summary.contains(','));
+  }
+  QLocale::setDefault(QLocale::c());
+  CHECK(std::get<0>(english) == "0.00025");
+  CHECK(std::get<0>(german) == "0,00025");
+  CHECK(std::get<1>(english) == std::get<1>(german));
+  CHECK(std::get<2>(english) == std::get<2>(german));
+  CHECK(std::get<3>(english) == std::get<3>(german));
 }
 
 TEST_CASE("bad files are said in the window, and the state stays") {
@@ -205,6 +260,29 @@ TEST_CASE("both themes, at 1280x800 and smaller: no text of a label or button is
         CHECK(label->width() >= label->fontMetrics().horizontalAdvance(label->text()) - 1);
       }
     }
+}
+
+TEST_CASE("a scenario is copied as a command line and pasted back; a line that is none is said, and the state stays") {
+  Shown shown;
+  const auto trigger = [&](const QString& text) {
+    for (QAction* action : shown.window.findChildren<QAction*>())
+      if (QString(action->text()).remove('&') == text) return action->trigger();
+    FAIL("no action " << text.toStdString());
+  };
+  shown.set("training.micro_batch=2");
+  trigger("Copy as command line");
+  const QString line = QApplication::clipboard()->text();
+  CHECK(line.startsWith("dtcalc estimate --"));
+  shown.set("hardware=\"h200\"");
+  trigger("Paste command line");
+  shown.settle();
+  CHECK(shown.store.now().scenario.hardware.id == "a100-80-sxm");
+  CHECK(shown.store.now().scenario.training.micro_batch == 2);
+  const auto document = shown.store.state().document.json;
+  QApplication::clipboard()->setText("rm -rf build");
+  trigger("Paste command line");
+  CHECK(message_of(shown).isVisible());
+  CHECK(shown.store.state().document.json == document);
 }
 
 TEST_CASE("a drop opens a file") {
