@@ -38,8 +38,8 @@ class RooflineView : public View {
                              tr("reached"), tr("of the roof"), tr("bound")},
                             {false, false, true, true, true, true, true, true, true, false}, this);
     table_ = new_table(model_, tr("Groups of the roofline"), this);
-    table_->setColumnWidth(0, 190);
-    for (int i = 1; i < 10; ++i) table_->setColumnWidth(i, 75);
+    table_->setColumnWidth(0, 176);
+    for (int i = 1; i < 10; ++i) table_->setColumnWidth(i, 68);
     table_->setColumnWidth(2, 84), table_->setColumnWidth(7, 98), table_->setColumnWidth(8, 80);
     auto* splitter = new QSplitter(Qt::Vertical);
     splitter->addWidget(plot_);
@@ -95,8 +95,7 @@ class RooflineView : public View {
     if (store_.pinned()) b = report::roofline(store_.pinned()->scenario);
     std::vector<double> intensities{roofline_.ridge_flop_per_byte}, rates{roofline_.peak.value()};
     for (const report::RooflinePoint& p : points_)
-      if (p.achieved.value() > 0 && p.intensity_flop_per_byte > 0)
-        intensities.push_back(p.intensity_flop_per_byte), rates.push_back(p.achieved.value());
+      if (is_drawn(p)) intensities.push_back(p.intensity_flop_per_byte), rates.push_back(p.achieved.value());
     const Extent x = extent_of({&intensities}), y = extent_of({&rates});
     const double left = x.low / 2, right = x.high * 4;
     const auto roof = [&](const report::Roofline& r, const QString& name, const QColor& colour, Qt::PenStyle line) {
@@ -129,13 +128,21 @@ class RooflineView : public View {
     show_legend(*plot_, 5);
   }
 
+  /// Logarithmic axes have no place for 0.
+  static bool is_drawn(const report::RooflinePoint& p) {
+    return p.achieved.value() > 0 && p.intensity_flop_per_byte > 0;
+  }
+
   /// A point's area is its share of the time.
   void draw_points(const std::vector<report::RooflinePoint>& points, bool is_b) {
     double total = 0;
     for (const report::RooflinePoint& p : points) total += p.time.value();
-    bool named[2] = {is_b, is_b};
+    // The legend shows the smallest point of each kind: the largest has no room there.
+    const report::RooflinePoint* last[2] = {nullptr, nullptr};
+    for (const report::RooflinePoint& p : points)
+      if (is_drawn(p)) last[p.memory_bound ? 1 : 0] = &p;
     for (const report::RooflinePoint& p : points) {
-      if (!(p.achieved.value() > 0) || !(p.intensity_flop_per_byte > 0)) continue;
+      if (!is_drawn(p)) continue;
       QColor colour = theme().series[p.memory_bound ? orange : blue];
       if (is_b) colour = pale(theme(), colour);
       const double size = 5 + 36 * std::sqrt(p.time.value() / total);
@@ -145,12 +152,10 @@ class RooflineView : public View {
       fill.setAlphaF(is_b ? 0.25F : 0.55F);
       graph->setScatterStyle(QCPScatterStyle(QCPScatterStyle::ssCircle, QPen(colour, 1.2), fill, size));
       graph->setData({p.intensity_flop_per_byte}, {p.achieved.value()});
-      bool& has_name = named[p.memory_bound ? 1 : 0];
-      if (has_name)
+      if (is_b || last[p.memory_bound ? 1 : 0] != &p)
         graph->removeFromLegend();
       else
         graph->setName(p.memory_bound ? tr("below the ridge") : tr("above the ridge"));
-      has_name = true;
     }
   }
 
@@ -182,7 +187,7 @@ class RooflineView : public View {
     const QFontMetricsF metrics(plot_->xAxis->tickLabelFont());
     for (std::size_t i = 0; i < std::min<std::size_t>(points_.size(), 16); ++i) {
       const report::RooflinePoint& p = points_[i];
-      if (!(p.achieved.value() > 0) || !(p.intensity_flop_per_byte > 0)) continue;
+      if (!is_drawn(p)) continue;
       QString name = text(p.name);
       if (name.startsWith(QStringLiteral("block."))) name = name.mid(6);
       name += p.phase == "backward" ? tr(" (b)") : p.phase == "recompute" ? tr(" (r)") : QString();
@@ -224,7 +229,7 @@ class RooflineView : public View {
     int best = -1;
     double nearest = kNearPixels;
     for (std::size_t i = 0; i < points_.size(); ++i) {
-      if (!(points_[i].achieved.value() > 0) || !(points_[i].intensity_flop_per_byte > 0)) continue;
+      if (!is_drawn(points_[i])) continue;
       const QPointF at(plot_->xAxis->coordToPixel(points_[i].intensity_flop_per_byte),
                        plot_->yAxis->coordToPixel(points_[i].achieved.value()));
       const double distance = std::hypot(at.x() - pixel.x(), at.y() - pixel.y());
