@@ -174,7 +174,7 @@ class Combination {
     std::fill_n(change.begin(), kernels + 1, Alive{0, 0});
     for (const Buffer& b : program.scratch) {
       const std::int64_t bytes = bytes_of(segments_.values[b.extent], half(b.width));
-      const std::int64_t logits = b.width == Width::logits ? bytes : 0;
+      const std::int64_t logits = b.width == Width::logits || b.copies_logits ? bytes : 0;
       change[b.first].bytes += bytes, change[b.first].logits += logits;
       change[b.last + 1].bytes -= bytes, change[b.last + 1].logits -= logits;
     }

@@ -77,7 +77,7 @@ KernelCost kernel_cost(const Kernel& kernel, const Program& program, const Sizes
     }
   }
   const ProductTime time = datasheet_time(kernel, sizes, values, cost);
-  cost.seconds = kernel.joined ? time.seconds - sizes.rates.kernel_latency_s : time.seconds;
+  cost.seconds = time.seconds + (kernel.more_launches - (kernel.joined ? 1 : 0)) * sizes.rates.kernel_latency_s;
   cost.bound = time.compute_s >= time.memory_s ? Bound::compute : Bound::memory;
   return cost;
 }

@@ -50,6 +50,7 @@ Layout layout_of(const Scenario& scenario, Work work) {
     l.context = p.context;
     l.pipeline = p.pipeline;
     l.chunks = p.virtual_stages;
+    l.counted_ends = p.ends_count_as_layers;
     l.data = data_parallel(scenario);
     l.schedule = p.schedule;
     l.zero = static_cast<int>(p.zero);
@@ -71,20 +72,14 @@ Layout layout_of(const Scenario& scenario, Work work) {
   return l;
 }
 
-StageShape stage_shape(const Layout& l, std::int64_t stage) {
+StageShape chunk_shape(const Layout& l, std::int64_t stage, std::int64_t chunk) {
   StageShape shape;
-  shape.prologue = stage == 0;
-  shape.epilogue = stage == l.pipeline - 1;
-  if (l.chunks > 1 && l.global_every == 0) {
-    shape.layers = {l.chunks, l.layers / l.pipeline - l.chunks, 0};
-    return shape;
-  }
-  if (l.chunks > 1) {
-    const std::int64_t length = l.layers / (l.pipeline * l.chunks);
-    for (std::int64_t c = 0; c < l.chunks; ++c) {
-      const std::int64_t from = (c * l.pipeline + stage) * length;
-      add_layers(l, from, from + length, shape);
-    }
+  shape.prologue = stage == 0 && chunk == 0;
+  shape.epilogue = stage == l.pipeline - 1 && chunk == l.chunks - 1;
+  if (l.chunks > 1 || l.counted_ends) {
+    const std::int64_t ends = l.counted_ends ? 1 : 0, length = (l.layers + 2 * ends) / (l.pipeline * l.chunks);
+    const std::int64_t from = (chunk * l.pipeline + stage) * length - ends;
+    add_layers(l, std::max<std::int64_t>(0, from), std::min(l.layers, from + length), shape);
     return shape;
   }
   const auto [length, more, first_more] = spread(l);
@@ -93,11 +88,27 @@ StageShape stage_shape(const Layout& l, std::int64_t stage) {
   return shape;
 }
 
+StageShape stage_shape(const Layout& l, std::int64_t stage) {
+  if (l.chunks == 1) return chunk_shape(l, stage, 0);
+  StageShape shape;
+  shape.prologue = stage == 0;
+  shape.epilogue = stage == l.pipeline - 1;
+  if (l.global_every == 0 && !l.counted_ends) {
+    shape.layers = {l.chunks, l.layers / l.pipeline - l.chunks, 0};
+    return shape;
+  }
+  for (std::int64_t c = 0; c < l.chunks; ++c) {
+    const StageShape chunk = chunk_shape(l, stage, c);
+    for (int k = 0; k < kMaxBlockKinds; ++k) shape.layers[k] += chunk.layers[k];
+  }
+  return shape;
+}
+
 std::int64_t next_shape(const Layout& l, std::int64_t stage) {
   if (l.global_every != 0) return stage + 1;
   const Spread s = spread(l);
-  const std::int64_t changes[] = {1, l.chunks > 1 ? 1 : s.first_more, l.chunks > 1 ? 1 : s.first_more + s.more,
-                                  l.pipeline - 1};
+  const bool dealt = l.chunks > 1 || l.counted_ends;  // only the ends differ
+  const std::int64_t changes[] = {1, dealt ? 1 : s.first_more, dealt ? 1 : s.first_more + s.more, l.pipeline - 1};
   std::int64_t next = l.pipeline;
   for (std::int64_t at : changes)
     if (at > stage) next = std::min(next, at);
@@ -105,7 +116,7 @@ std::int64_t next_shape(const Layout& l, std::int64_t stage) {
 }
 
 std::array<std::int64_t, kMaxBlockKinds> all_layers(const Layout& l) {
-  if (l.global_every == 0) return {l.pipeline * l.chunks, l.layers - l.pipeline * l.chunks, 0};
+  if (l.global_every == 0 && !l.counted_ends) return {l.pipeline * l.chunks, l.layers - l.pipeline * l.chunks, 0};
   std::array<std::int64_t, kMaxBlockKinds> sum{};
   for (std::int64_t s = 0; s < l.pipeline; ++s) {
     const StageShape shape = stage_shape(l, s);

@@ -17,6 +17,7 @@ inline constexpr int kMaxBlockKinds = 3;
 
 struct Layout {
   std::int64_t tensor = 1, context = 1, pipeline = 1, chunks = 1, data = 1;
+  bool counted_ends = false;  ///< embedding and head take the place of a layer each
   PipelineSchedule schedule = PipelineSchedule::one_f_one_b;
   int zero = 0;
   std::int64_t layers = 1;        ///< of the whole model
@@ -39,9 +40,14 @@ struct StageShape {
   friend bool operator==(const StageShape&, const StageShape&) = default;
 };
 
-/// Stages take L / P layers each; where P does not divide L, the stages in the middle take one more. A chunk begins
-/// with a layer that is handed the residual stream alone, as the model's first layer is.
+/// Stages take L / P layers each; where P does not divide L, the stages in the middle take one more. With
+/// `counted_ends` every chunk takes (L + 2) / (P v) places, of which the model's first is the embedding's and its last
+/// the head's (Megatron-LM, account_for_embedding_in_pipeline_split and account_for_loss_in_pipeline_split). A chunk
+/// begins with a layer that is handed the residual stream alone, as the model's first layer is.
 StageShape stage_shape(const Layout& layout, std::int64_t stage);
+
+/// What one of the stage's chunks holds; the stage's are the sum of its chunks'.
+StageShape chunk_shape(const Layout& layout, std::int64_t stage, std::int64_t chunk);
 
 /// The first stage after `stage` whose shape may differ; of equal stages the first holds most micro-batches.
 std::int64_t next_shape(const Layout& layout, std::int64_t stage);

@@ -14,7 +14,7 @@ Alive alive_at(const Program& program, int kernel, const std::int64_t* values, c
   Alive alive;
   for (const Buffer& b : program.scratch)
     if (b.first <= kernel && kernel <= b.last)
-      (b.width == Width::logits ? alive.logits : alive.activations) +=
+      (b.width == Width::logits || b.copies_logits ? alive.logits : alive.activations) +=
           bytes_of(values[b.extent], sizes.half_bytes[static_cast<int>(b.width)]);
   return alive;
 }

@@ -81,8 +81,9 @@ class ProgramCost {
     item.flop += c.flop;
     item.read_bytes += c.read_bytes;
     item.written_bytes += c.written_bytes;
-    const double launch = kernel.joined ? 0 : 1;
-    item.kernels += kernel.joined ? 0 : 1;
+    const int launches_of_it = kernel.more_launches + (kernel.joined ? 0 : 1);
+    const double launch = launches_of_it;
+    item.kernels += launches_of_it;
     if (c.seconds > longest) longest = c.seconds, item.bound = c.bound;
     if (kernel.contract == Contract::flash || kernel.contract == Contract::flash_backward)
       traffic_.hide_ring_behind(c.seconds);

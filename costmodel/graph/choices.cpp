@@ -98,6 +98,10 @@ Choices choices_of(const Scenario& scenario, Work work) {
   c.fuse_qkv = w.fuse_qkv;
   c.fuse_gate_up = w.fuse_gate_up;
   c.fuse_rope_cache = w.fuse_rope_cache;
+  c.fuse_norm = w.fuse_norm;
+  c.fuse_rope = w.fuse_rope;
+  c.copy_logits = w.copy_logits;
+  c.keep_unread_results = w.keep_unread_results;
   return c;
 }
 

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "costmodel/lower/distinct.hpp"
+#include "costmodel/lower/eager.hpp"
 #include "costmodel/lower/join.hpp"
 #include "costmodel/lower/rules.hpp"
 
@@ -208,6 +209,7 @@ class Storage {
       const Kernel& kernel = program.kernels[k];
       for (const InPlace& rule : kInPlace) {
         if (rule.contract != kernel.contract) continue;
+        if (rule.contract == Contract::loss_backward && c_.copy_logits) continue;  // it is made from the copies
         const TensorId from = kernel.operands[rule.input], to = kernel.operands[rule.output];
         if (from == kNone || to == kNone || kernel.accumulate) continue;
         const Tensor &a = s_.tensors[from], &b = s_.tensors[to];
@@ -341,6 +343,7 @@ LoweredSegment lower_segment(const Segment& s, const Choices& c, bool epilogue, 
     out.backward = lower_operators(with_recomputation(s, c, extents), s, c, extents);
   }
   Storage(s, c, extents, out).run();
+  add_eager_copies(s, c, extents, out);
   return out;
 }
 

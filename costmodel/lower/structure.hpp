@@ -35,7 +35,8 @@ struct Kernel {
   bool masks_scores = false;  ///< softmax kernels: scale, mask and dropout happen here too
   bool drops = false;         ///< dropout happens here
   bool joined = false;        ///< part of an earlier kernel of the same launch (join.hpp): costs no start of its own
-  bool block_weight = false;  ///< a product with a weight of a block: runs in fp8 where the precision says so
+  std::uint8_t more_launches = 0;  ///< kernels beside the first that the stack starts for it (eager.hpp)
+  bool block_weight = false;       ///< a product with a weight of a block: runs in fp8 where the precision says so
   std::array<TensorId, 10> operands{kNone, kNone, kNone, kNone, kNone, kNone, kNone, kNone, kNone, kNone};
   ExtentId m = 0, n = 0, k = 0, batch = 0;  ///< of a product
   ExtentId flop = 0;                        ///< executed FLOPs (values[0] is 0 for none)
@@ -78,6 +79,7 @@ struct Buffer {
   ExtentId extent;
   Width width;
   std::int16_t first = 0, last = 0;
+  bool copies_logits = false;  ///< counts as logits whatever its width (eager.hpp)
 };
 
 /// A list of kernels over one segment.

@@ -206,6 +206,7 @@ std::map<std::string, std::vector<Sample>> samples_of(std::span<const Family> fa
       Result<Scenario> scenario = load_scenario(nlohmann::json::parse(family.scenario), folders, row.set);
       if (!scenario) continue;  // `validate --published` says why
       Software& software = scenario->software;
+      software.allocator = Allocator::none;  // no speed depends on it, and it would be played in every evaluation
       if (!software.fitted_on.empty())
         for (const Constant c : fitted_constants(software)) set(software, c, neutral(c));
       for (const Constant c : constants) set(software, c, neutral(c));

@@ -116,6 +116,7 @@ Estimate estimate(const Scenario& scenario) {
   if (scenario.has_training && details.towers.empty()) {
     e.maxima = memory_maxima(scenario, Work::training, e.totals);
     e.least_batch = mixed_precision_least_batch(scenario);
+    e.reserved = reserved_memory(scenario, e.totals);
   }
   e.activations = activation_rows(details);
   e.operators = operator_rows(details);

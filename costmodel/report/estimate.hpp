@@ -13,6 +13,7 @@
 #include "costmodel/evaluate/generation.hpp"
 #include "costmodel/evaluate/least_batch.hpp"
 #include "costmodel/evaluate/memory_maxima.hpp"
+#include "costmodel/evaluate/reserved_memory.hpp"
 #include "costmodel/evaluate/serving.hpp"
 #include "costmodel/report/table.hpp"
 #include "costmodel/report/ways_out.hpp"
@@ -56,10 +57,11 @@ struct Estimate {
   std::optional<Speculative> speculative;  ///< when it was asked for
   Bytes total{0};                          ///< compared with the capacity
   bool fits = true;
-  std::optional<MemoryMaxima> maxima;     ///< with training
-  std::optional<LeastBatch> least_batch;  ///< with training
-  std::vector<WayOut> ways_out;           ///< by step time; only when it does not fit
-  std::string peak;                       ///< where memory peaks, in words
+  std::optional<ReservedMemory> reserved;  ///< with training, when the software profile names an allocator
+  std::optional<MemoryMaxima> maxima;      ///< with training
+  std::optional<LeastBatch> least_batch;   ///< with training
+  std::vector<WayOut> ways_out;            ///< by step time; only when it does not fit
+  std::string peak;                        ///< where memory peaks, in words
 };
 
 /// Evaluates the scenario; looks for ways out when it does not fit.

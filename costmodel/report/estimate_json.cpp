@@ -53,6 +53,10 @@ ordered_json training_memory_json(const Estimate& e) {
     if (e.least_batch->micro_batch) memory["mixed_precision_least_batch"] = *e.least_batch->micro_batch;
     memory["mixed_precision_least_batch_closed_form"] = e.least_batch->closed;
   }
+  if (e.reserved) {
+    memory["requested_bytes"] = e.reserved->most_allocated.value();
+    memory["reserved_bytes"] = e.reserved->reserved.value();
+  }
   memory["saved_bytes"] = e.totals.saved_bytes.value();
   memory["activations"] = ordered_json::array();
   for (const ActivationRow& row : e.activations)

@@ -185,6 +185,10 @@ void check(const Scenario& s, const Given& given, std::vector<Error>& errors) {
   check(s.cluster, given, errors);
   Checks all(given, errors);
   check_alignment(all, s.software.alignment_bytes);
+  all.require(!s.software.copy_logits || (s.software.narrow_logits && !s.software.fuse_loss),
+              {"/software/copy_logits", "/software/narrow_logits", "/software/fuse_loss"}, "true",
+              "is a copy in 4 bytes of logits in 2, and no fused loss makes one",
+              "set narrow_logits to true and fuse_loss to false, or this to false");
   check_links(all, s);
   if (s.has_training) checks::training(all, s);
   if (s.has_inference) checks::inference(all, s);

@@ -31,7 +31,7 @@ void parallel(Checks& checks, const Scenario& s) {
   const Model& m = s.model;
   constexpr std::string_view ways = "/training/parallel/tensor", context = "/training/parallel/context",
                              pipeline = "/training/parallel/pipeline", chunks = "/training/parallel/virtual_stages",
-                             schedule = "/training/parallel/schedule";
+                             schedule = "/training/parallel/schedule", ends = "/training/parallel/ends_count_as_layers";
   tensor(checks, s, ways, p.tensor);
   checks.require(p.sequence || !p.save_full_inputs,
                  {"/training/parallel/save_full_inputs", "/training/parallel/sequence"}, "true",
@@ -50,16 +50,20 @@ void parallel(Checks& checks, const Scenario& s) {
         "set it to false or change the layout");
   checks.require(p.context == 1 || m.sliding_window == 0, {context, "/model/sliding_window"}, text(p.context),
                  "with a sliding window is not modelled", "use 1");
-  checks.require(p.pipeline * p.virtual_stages <= m.layers, {pipeline, chunks, "/model/layers"}, text(p.pipeline),
-                 fmt::format("stages of {} chunks are more than the {} layers", p.virtual_stages, m.layers),
-                 fmt::format("use at most {}", std::max<std::int64_t>(1, m.layers / p.virtual_stages)));
+  const std::int64_t places = m.layers + (p.ends_count_as_layers ? 2 : 0);
+  const std::string dealt = fmt::format("{} layers{}", m.layers, p.ends_count_as_layers ? ", embedding and head" : "");
+  checks.require(p.pipeline * p.virtual_stages <= places, {pipeline, chunks, ends, "/model/layers"}, text(p.pipeline),
+                 fmt::format("stages of {} chunks are more than the {}", p.virtual_stages, dealt),
+                 fmt::format("use at most {}", std::max<std::int64_t>(1, places / p.virtual_stages)));
+  checks.require(!p.ends_count_as_layers || p.pipeline > 1, {ends, pipeline}, "true",
+                 "has no meaning with one pipeline stage", "set it to false or raise pipeline");
   checks.require((p.virtual_stages > 1) == (p.schedule == PipelineSchedule::interleaved), {chunks, schedule},
                  text(p.virtual_stages), fmt::format("does not go with the {} schedule", name_of(p.schedule)),
                  p.virtual_stages > 1 ? "use the interleaved schedule" : "use 2 or more, or the 1f1b schedule");
-  checks.require(p.virtual_stages == 1 || m.layers % (p.pipeline * p.virtual_stages) == 0,
-                 {chunks, pipeline, "/model/layers"}, text(p.virtual_stages),
-                 fmt::format("chunks on {} stages do not divide the {} layers", p.pipeline, m.layers),
-                 "use " + divisors(m.layers / std::max<std::int64_t>(1, p.pipeline)));
+  checks.require((p.virtual_stages == 1 && !p.ends_count_as_layers) || places % (p.pipeline * p.virtual_stages) == 0,
+                 {chunks, pipeline, ends, "/model/layers"}, text(p.virtual_stages),
+                 fmt::format("chunks on {} stages do not divide the {}", p.pipeline, dealt),
+                 "use " + divisors(places / std::max<std::int64_t>(1, p.pipeline)));
   const std::int64_t all = devices(s.cluster), model_parallel = p.tensor * p.context * p.pipeline;
   checks.require(all % model_parallel == 0, {ways, context, pipeline, "/cluster/nodes", "/cluster/devices_per_node"},
                  text(p.tensor),

@@ -64,6 +64,10 @@ std::vector<Field> run() {
       in<&S::training, &T::parallel, &P::virtual_stages>(
           "/training/parallel/virtual_stages", positive(max_layers),
           "Chunks of layers per stage [v]: a smaller bubble, more transfers; above 1 needs the interleaved schedule."),
+      in<&S::training, &T::parallel, &P::ends_count_as_layers>(
+          "/training/parallel/ends_count_as_layers",
+          "Embedding and head count as a layer each when layers are dealt to chunks, as with Megatron's "
+          "account_for_embedding_in_pipeline_split and account_for_loss_in_pipeline_split."),
       in<&S::training, &T::parallel, &P::schedule>("/training/parallel/schedule",
                                                    "Order of forward and backward passes of a pipeline."),
       in<&S::training, &T::parallel, &P::zero>(

@@ -19,6 +19,11 @@ std::vector<Field> software() {
       in<&S::software, &W::fuse_bias>("/software/fuse_bias", "A product's bias is added inside its kernel."),
       in<&S::software, &W::fuse_residual_norm>("/software/fuse_residual_norm",
                                                "Residual addition and norm are one kernel."),
+      in<&S::software, &W::fuse_norm>("/software/fuse_norm",
+                                      "A norm is one kernel; otherwise a chain of kernels over an fp32 copy."),
+      in<&S::software, &W::fuse_rope>(
+          "/software/fuse_rope",
+          "Rotary embedding is one kernel; otherwise a cast, a complex product in fp32 and a cast."),
       in<&S::software, &W::fuse_softmax>("/software/fuse_softmax",
                                          "Scale, mask, softmax and dropout of naive attention are one kernel."),
       in<&S::software, &W::fuse_gated_activation>("/software/fuse_gated_activation",
@@ -29,6 +34,9 @@ std::vector<Field> software() {
           "/software/fuse_rope_cache", "Rotary embedding of queries and keys and the cache's append are one kernel."),
       in<&S::software, &W::fuse_loss>("/software/fuse_loss",
                                       "Loss and its gradient are computed in place over the logits."),
+      in<&S::software, &W::copy_logits>(
+          "/software/copy_logits",
+          "The loss keeps fp32 copies: of the logits, of their log-softmax and of its gradient."),
       in<&S::software, &W::narrow_logits>("/software/narrow_logits",
                                           "Logits are kept in the 2 bytes of mixed precision, not in 4."),
       in<&S::software, &W::fuse_output_dropout>("/software/fuse_output_dropout",
@@ -44,6 +52,9 @@ std::vector<Field> software() {
       in<&S::software, &W::recompute_segment>(
           "/software/recompute_segment",
           "Recomputation replays the whole segment, not only what the backward pass needs."),
+      in<&S::software, &W::keep_unread_results>(
+          "/software/keep_unread_results",
+          "Recomputation per operator holds every result it keeps, even one that the backward pass never reads."),
       in<&S::software, &W::flash_kernel>("/software/flash_kernel",
                                          "Generation of its fused attention: the share of the peak that it reaches."),
       in<&S::software, &W::flash_query_tile>("/software/flash_query_tile", positive(65536),
@@ -61,6 +72,9 @@ std::vector<Field> software() {
       in<&S::software, &W::direct_all_reduce>("/software/direct_all_reduce",
                                               "All-reduces inside a node may read the other ranks' memory in one "
                                               "kernel, without the library's ring or tree."),
+      in<&S::software, &W::allocator>(
+          "/software/allocator",
+          "Who hands out device memory: with PyTorch's caching allocator, `estimate` says what it reserves."),
       in<&S::software, &W::alignment_bytes>("/software/alignment_bytes", positive(1 << 21),
                                             "Every buffer starts at a multiple of it; rounds memory up.", "", "bytes"),
       in<&S::software, &W::launch_overhead>("/software/launch_overhead_s", count(max_seconds),

@@ -128,6 +128,11 @@ struct EnumNames<FlashKernel> {
   static constexpr std::array<std::string_view, 5> list{"flash_1", "triton", "flash_2", "flash_3", "cudnn"};
 };
 template <>
+struct EnumNames<Allocator> {
+  static constexpr auto last = Allocator::pytorch_expandable;
+  static constexpr std::array<std::string_view, 3> list{"none", "pytorch", "pytorch_expandable"};
+};
+template <>
 struct EnumNames<GpuArchitecture> {
   static constexpr auto last = GpuArchitecture::blackwell;
   static constexpr std::array<std::string_view, 6> list{"other", "volta", "ampere", "ada", "hopper", "blackwell"};

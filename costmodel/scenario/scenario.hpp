@@ -194,8 +194,9 @@ struct Parallel {
   bool save_full_inputs = false;  ///< with `sequence`: keep gathered inputs instead of gathering them again (E32)
   std::int64_t context = 1;       ///< [R] devices of a ring that share every sequence (7.4)
   ContextSharding context_sharding = ContextSharding::zigzag;
-  std::int64_t pipeline = 1;        ///< [P] stages (7.5)
-  std::int64_t virtual_stages = 1;  ///< [v] chunks of layers per stage
+  std::int64_t pipeline = 1;          ///< [P] stages (7.5)
+  std::int64_t virtual_stages = 1;    ///< [v] chunks of layers per stage
+  bool ends_count_as_layers = false;  ///< embedding and head take a layer's place each when layers are dealt to chunks
   PipelineSchedule schedule = PipelineSchedule::one_f_one_b;
   std::int64_t zero =
       0;  ///< ZeRO stage: shards over data ranks of 1 optimizer state, 2 and gradients, 3 and parameters
@@ -265,8 +266,13 @@ struct Software {
   bool fuse_residual_norm = false;                     ///< residual addition and norm are one kernel
   bool fuse_softmax = false;                           ///< scale, mask, softmax and dropout are one kernel
   bool fuse_gated_activation = false;                  ///< activation and gate product are one kernel
-  bool fuse_qkv = false;                               ///< query, key and value are one product
-  bool fuse_gate_up = false;                           ///< gate and up are one product
+  bool fuse_norm = true;                               ///< a norm is one kernel; otherwise a chain over an fp32 copy
+  bool fuse_rope = true;     ///< so is the rotary embedding; otherwise it runs over fp32 complex numbers
+  bool copy_logits = false;  ///< the loss keeps fp32 tensors of its own: of the logits, their log-softmax and its
+                             ///< gradient
+  bool keep_unread_results = false;  ///< recomputation per operator holds what it keeps even if nothing reads it
+  bool fuse_qkv = false;             ///< query, key and value are one product
+  bool fuse_gate_up = false;         ///< gate and up are one product
   bool fuse_rope_cache = false;      ///< rotary embedding and cache append of all heads are one kernel
   bool fuse_loss = false;            ///< loss and its gradient in place over the logits
   bool narrow_logits = false;        ///< logits and their gradient have the width of activations; else 4 bytes
@@ -282,7 +288,8 @@ struct Software {
   bool flash_skips_masked_tiles = true;
   bool overlap_gradient_reduction = false;  ///< gradients are reduced over data ranks during the backward pass
   bool overlap_parameter_gather = false;    ///< ZeRO's parameters are gathered while other layers compute
-  bool direct_all_reduce = false;    ///< small all-reduces inside a node read the other ranks' memory in one kernel
+  bool direct_all_reduce = false;  ///< small all-reduces inside a node read the other ranks' memory in one kernel
+  Allocator allocator = Allocator::none;
   std::int64_t alignment_bytes = 1;  ///< every buffer starts at a multiple of it
   Seconds launch_overhead{0};        ///< host cost of a kernel that this stack adds to the device's own
   bool cuda_graphs = false;          ///< a step is replayed as a graph: the host costs nothing per kernel

@@ -102,6 +102,9 @@ enum class ContextSharding : std::uint8_t { naive, striped, zigzag };
 /// Generations of fused attention that a stack may carry; their achieved fractions are in evaluate/attention_law.cpp.
 enum class FlashKernel : std::uint8_t { flash_1, triton, flash_2, flash_3, cudnn };
 /// GPU generations whose tiles of matrix products are known (evaluate/product_law.cpp); `other` has the plain roofline.
+/// Who hands out device memory (caching_allocator.hpp). none: buffers are placed once, and nothing is held beside them.
+enum class Allocator : std::uint8_t { none, pytorch, pytorch_expandable };
+
 enum class GpuArchitecture : std::uint8_t { other, volta, ampere, ada, hopper, blackwell };
 /// Where a figure of a hardware profile comes from.
 enum class Origin : std::uint8_t { datasheet, analytic, calibrated, measured };

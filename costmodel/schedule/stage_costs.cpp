@@ -21,15 +21,13 @@ class Chunks {
     }
   }
 
-  /// Without `live`, which the memory plan knows. `stage` holds prologue and epilogue in its first and last chunk.
-  ChunkCost cost(const StageShape& stage, bool first, bool last, std::int64_t chunks) const {
+  /// Without `live`, which the memory plan knows.
+  ChunkCost cost(const StageShape& chunk) const {
     const int kinds = static_cast<int>(structure_.blocks.size());
     double forward = 0, input = 0, weight = 0, again = 0, parameters = 0, packed = 0, trained = 0, layers = 0;
     for (int i = 0; i < kinds + 2; ++i) {
       const bool block = i >= 1 && i <= kinds;
-      const double times = block    ? static_cast<double>(stage.layers[i - 1]) / static_cast<double>(chunks)
-                           : i == 0 ? stage.prologue && first
-                                    : stage.epilogue && last;
+      const double times = block ? static_cast<double>(chunk.layers[i - 1]) : i == 0 ? chunk.prologue : chunk.epilogue;
       const SegmentCost& c = segments_.cost[i];
       const bool copies_table = layout_.pipeline > 1;
       forward += times * c.seconds.forward, input += times * c.seconds.backward_input;
@@ -105,11 +103,12 @@ StagedTower staged(const Tower& tower) {
   const Chunks chunks(structure, sizes, segments);
   const std::int64_t count = step.shape.chunks;
   for (const StageItem& item : details.stages) {
+    const auto stage_index = static_cast<std::int64_t>(result.stays.size());
     // Without a pipeline a stage holds one micro-batch, whatever the schedule.
     const Bytes live = sizes.layout.pipeline > 1 ? item.slot : item.slot * item.live;
     const std::int64_t most_live = sizes.layout.pipeline > 1 ? item.live : 1;
     for (std::int64_t c = 0; c < count; ++c) {
-      ChunkCost cost = chunks.cost(item.shape, c == 0, c == count - 1, count);
+      ChunkCost cost = chunks.cost(chunk_shape(sizes.layout, stage_index, c));
       const StageSeconds& stretch = item.host_stretch;
       cost.forward = cost.forward * stretch.forward;
       cost.backward_input = cost.backward_input * stretch.backward_input;
@@ -123,7 +122,7 @@ StagedTower staged(const Tower& tower) {
     stage.optimizer = Seconds(item.optimizer_s + sizes.rates.gap_s * (structure.choices.clip ? 2 : 1));
     stage.persistent = item.total - live * most_live;
     step.costs.stages.push_back(stage);
-    plan_stage(structure, sizes, item.shape, static_cast<std::int64_t>(result.stays.size()), details.plan);
+    plan_stage(structure, sizes, item.shape, stage_index, details.plan);
     result.stays.push_back(Bytes(details.plan.tokens));  // what lies below: weights, gradients, the optimizer's states
   }
   return result;
