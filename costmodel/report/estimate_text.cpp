@@ -159,8 +159,9 @@ std::string memory(const Estimate& e, const Paint& paint) {
   if (e.maxima && e.maxima->logits > t.logits_bytes)
     result += fmt::format("  at other instants the logits take up to {}\n", print(e.maxima->logits));
   if (e.reserved)
-    result += fmt::format("  {} hands out up to {} and holds {}\n", name_of(e.scenario.software.allocator),
-                          print(e.reserved->most_allocated), print(e.reserved->reserved));
+    result +=
+        fmt::format("  the allocator ({}) hands out up to {} and holds {}\n", name_of(e.scenario.software.allocator),
+                    print(e.reserved->most_allocated), print(e.reserved->reserved));
   if (!e.least_batch) return result;
   result += e.least_batch->micro_batch ? fmt::format("  mixed precision needs less than fp32 from micro-batch {} on",
                                                      *e.least_batch->micro_batch)

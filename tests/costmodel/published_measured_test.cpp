@@ -2,7 +2,9 @@
 // stand there as typed, and the errors over all rows are no worse than recorded.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -67,6 +69,50 @@ Row row_of(const std::map<std::string, std::string>& cells, std::size_t line) {
 }
 
 }  // namespace
+
+// A row's figures in the units of its table must be among those of the open row whose name ends with its own.
+TEST_CASE("typed rows have the figures of the open tables") {
+  const char* shared = std::getenv("DTCALC_DATA");
+  if (shared == nullptr || *shared == '\0') DTCALC_SKIP("published rows: DTCALC_DATA not set");
+  struct Table {
+    const char *family, *file, *suffix;  ///< which the open name has beside the row's
+    std::size_t rows;
+  };
+  for (const auto& [name, table, suffix, fewest] :
+       {Table{"torchtitan-bf16", "torchtitan.json", "", 12}, Table{"simumax-b200", "simumax_b200.json", "_cef", 19},
+        Table{"megatron-bridge-fp8", "megatron_bridge.json", "", 35}, Table{"mosaicml-bf16", "mosaicml.json", "", 126},
+        Table{"bigscience", "bigscience.json", "", 64}, Table{"fastertransformer", "fastertransformer.json", "", 94},
+        Table{"fms-fsdp", "training_misc.json", "", 4}}) {
+    const fs::path file = fs::path(shared) / "measured" / table;
+    if (!fs::exists(file)) DTCALC_SKIP("published rows: no measured/ in DTCALC_DATA");
+    const json open = json::parse(read_bytes(file)).at("rows"),
+               typed = json::parse(read_bytes(data / "presets/published" / (std::string(name) + ".json")));
+    const json& columns = typed.at("columns");
+    std::size_t found = 0;
+    for (const json& row : typed.at("rows")) {
+      const std::string id = row.at(0).get<std::string>() + suffix;
+      const auto same = std::find_if(open.begin(), open.end(), [&](const json& r) {
+        std::string other = r.at("id");
+        for (const auto& [longer, shorter] : {std::pair("pre-", ""), std::pair("LLAMA", "l")})
+          if (const std::size_t at = other.find(longer); at != other.npos)
+            other.replace(at, std::strlen(longer), shorter);
+        return other.ends_with(id);
+      });
+      if (same == open.end()) continue;
+      ++found;
+      CAPTURE(name, id);
+      std::vector<double> figures;
+      for (const auto& [key, value] : same->at("measured").items())
+        if (value.is_number()) figures.push_back(value.get<double>());
+      for (std::size_t c = 0; c < columns.size(); ++c) {
+        if (!figure_column(columns[c].get<std::string>()) || row.at(c).is_null()) continue;
+        CAPTURE(columns[c].get<std::string>());
+        CHECK(std::find(figures.begin(), figures.end(), row.at(c).get<double>()) != figures.end());
+      }
+    }
+    CHECK(found >= fewest);
+  }
+}
 
 // DTCALC_APPROVE=1 writes the errors of this version.
 TEST_CASE("vTrain's whole tables hold the typed rows and are predicted no worse than recorded", "[slow]") {
