@@ -59,24 +59,25 @@ class InferenceView : public View {
       asked->addWidget(label_for(name, box));
       asked->addWidget(box);
     }
-    asked->addWidget(generation_, 1);
+    asked->addStretch(1);
     message_ = new QLabel;
     message_->setWordWrap(true);
     message_->setForegroundRole(QPalette::BrightText);
     message_->setAccessibleName(tr("What is refused"));
     grid->addLayout(head, 0, 0, 1, 3);
     grid->addLayout(asked, 1, 0, 1, 3);
-    grid->addWidget(message_, 2, 0, 1, 3);
+    grid->addWidget(generation_, 2, 0, 1, 3);
+    grid->addWidget(message_, 3, 0, 1, 3);
     latency_ = new_plot(this, tr("Latency over the batch"));
     context_ = new_plot(this, tr("Latency over the prompt"));
     frontier_ = new_plot(this, tr("Throughput against latency"));
     cache_ = new_plot(this, tr("Memory over the batch"));
     drafts_ = new_plot(this, tr("Speculative decoding"));
-    grid->addWidget(latency_, 3, 0), grid->addWidget(context_, 3, 1), grid->addWidget(frontier_, 3, 2);
-    grid->addWidget(cache_, 4, 0);
-    grid->addWidget(drafts_, 4, 1, 1, 2);
+    grid->addWidget(latency_, 4, 0), grid->addWidget(context_, 4, 1), grid->addWidget(frontier_, 4, 2);
+    grid->addWidget(cache_, 5, 0);
+    grid->addWidget(drafts_, 5, 1, 1, 2);
     for (int i = 0; i < 3; ++i) grid->setColumnStretch(i, 1);
-    grid->setRowStretch(3, 1), grid->setRowStretch(4, 1);
+    grid->setRowStretch(4, 1), grid->setRowStretch(5, 1);
     connect(acceptance_, &QDoubleSpinBox::valueChanged, this, [this](double value) {
       if (has_draft()) return set("/inference/draft/acceptance", value);
       ask(&Questions::acceptance, value);
@@ -124,7 +125,7 @@ class InferenceView : public View {
       draw_cache(a, b);
       draw_drafts(a, b);
     } else {
-      cards_->show_figures({}), generation_->show_figures({});
+      cards_->show_figures({}), generation_->hide();
       for (QCustomPlot* plot : plots()) say(*plot, tr("This scenario has no inference section."));
     }
     for (QCustomPlot* plot : plots()) plot->replot(QCustomPlot::rpQueuedReplot);
@@ -189,6 +190,7 @@ class InferenceView : public View {
       cards.emplace_back(tr("cache, prompt shared"), bytes(b.shared_cache));
       cards.emplace_back(tr("cache, copied"), bytes(b.copied_cache));
     }
+    generation_->setVisible(!cards.empty());
     generation_->show_figures(cards);
   }
 

@@ -201,7 +201,7 @@ class MemoryView : public View {
     if (both)
       most = std::max(most, stack_bars(*tensors_, {{tr("B"), theme().series[grey], of_b}}, {0.2, 0.24, false, true}));
     name_bars(*tensors_, names, true);
-    linear_axis(*tensors_->xAxis, tr("one micro-batch, all layers"), Unit::bytes, most * (both ? 1.42 : 1.16));
+    linear_axis(*tensors_->xAxis, tr("one micro-batch, all layers"), Unit::bytes, most * (both ? 1.55 : 1.16));
     label_bars(*tensors_, ends, texts, theme().muted);
   }
 

@@ -31,7 +31,9 @@ void arrange(Shown& shown, int scenario) {
   REQUIRE(shown.store.load_measured(DTCALC_SOURCE_DIR "/docs/gui/measured.json").empty());
   if (scenario == 1) {
     shown.store.pin(true);
-    shown.set("hardware=\"h200\"");
+    const std::vector<std::string> changes{"hardware=\"h200\"", "inference.beams=4",
+                                           "inference.draft.model=\"gpt2-1.5b\"", "inference.draft.acceptance=0.8"};
+    REQUIRE(shown.store.set(changes).empty());
   } else if (scenario == 2) {
     shown.set("training.micro_batch=2");
   }

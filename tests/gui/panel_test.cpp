@@ -93,9 +93,8 @@ TEST_CASE("the panel reaches fine-tuning: 8-bit Adam, frozen fp4 weights, adapte
 
 TEST_CASE("what the library takes only together is reached by one control and undone as one step") {
   Shown shown;
-  const Scenario& s = shown.store.now().scenario;
   const auto layout = [&] { return shown.store.now().scenario.training.parallel; };
-  REQUIRE(s.training.parallel.schedule == PipelineSchedule::one_f_one_b);
+  REQUIRE(layout().schedule == PipelineSchedule::one_f_one_b);
   auto* slider = shown.window.panel().editor_of("/training/parallel/virtual_stages")->findChild<QSlider*>();
   REQUIRE(slider != nullptr);
   slider->setValue(slider->value() + 1);
@@ -115,7 +114,8 @@ TEST_CASE("what the library takes only together is reached by one control and un
     CHECK(layout().virtual_stages == chunks);
   }
   // The list offers what a click would do, not what the key alone would.
-  const std::vector<std::string> both = overrides_for(s, "/training/parallel/schedule", "interleaved");
+  const std::vector<std::string> both =
+      overrides_for(shown.store.now().scenario, "/training/parallel/schedule", "interleaved");
   CHECK(refusal_of(shown.store.state().document, both).empty());
   auto* draft = qobject_cast<QLineEdit*>(shown.window.panel().editor_of("/inference/draft/model")->focusProxy());
   REQUIRE(draft != nullptr);
