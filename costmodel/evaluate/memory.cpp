@@ -41,7 +41,9 @@ std::int64_t place(std::span<const Buffer> buffers, const std::int64_t* values, 
 
 namespace {
 
-void plan_segment(const LoweredSegment& s, const Sizes& sizes, const std::int64_t* values, SegmentPlan& plan) {
+/// `blocks`: plans of the kinds of blocks, those before this one done.
+void plan_segment(const LoweredSegment& s, const Sizes& sizes, const std::int64_t* values, const SegmentPlan* blocks,
+                  SegmentPlan& plan) {
   // Parameters, gradients and moments share one element numbering, so its unit must align the narrowest of them.
   const std::int64_t unit = std::max<std::int64_t>(1, sizes.alignment / 2);
   plan.elements = plan.tied = {};
@@ -66,17 +68,25 @@ void plan_segment(const LoweredSegment& s, const Sizes& sizes, const std::int64_
         sizes.alignment);
   }
   plan.slot_bytes = bytes;
-  plan.forward_bytes = place(s.forward.scratch, values, sizes, plan.forward);
-  plan.backward_bytes = place(s.backward.scratch, values, sizes, plan.backward);
+  const auto scratch = [&](const Program& program, auto offsets, auto peak) {
+    if (program.placed_as < 0) {
+      plan.*peak = place(program.scratch, values, sizes, plan.*offsets);
+      return;
+    }
+    const SegmentPlan& alike = blocks[program.placed_as];
+    std::copy_n((alike.*offsets).begin(), program.scratch.size(), (plan.*offsets).begin());
+    plan.*peak = alike.*peak;
+  };
+  scratch(s.forward, &SegmentPlan::forward, &SegmentPlan::forward_bytes);
+  scratch(s.backward, &SegmentPlan::backward, &SegmentPlan::backward_bytes);
 }
 
 }  // namespace
 
 void plan_segments(const Structure& structure, const Sizes& sizes, const std::int64_t* values, MemoryPlan& plan) {
   const int kinds = static_cast<int>(structure.blocks.size());
-  plan_segment(structure.prologue, sizes, values, plan.segment[0]);
-  for (int k = 0; k < kinds; ++k) plan_segment(structure.blocks[k], sizes, values, plan.segment[1 + k]);
-  plan_segment(structure.epilogue, sizes, values, plan.segment[1 + kinds]);
+  const SegmentPlan* blocks = &plan.segment[1];
+  for (int i = 0; i < kinds + 2; ++i) plan_segment(segment_of(structure, i), sizes, values, blocks, plan.segment[i]);
 }
 
 void plan_stage(const Structure& structure, const Sizes& sizes, const StageShape& shape, std::int64_t stage,

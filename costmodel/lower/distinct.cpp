@@ -18,6 +18,14 @@ bool same_price(const Kernel& a, const Program& of_a, const Kernel& b, const Pro
                     of_b.traffic.begin() + b.traffic_begin, of_b.traffic.begin() + b.traffic_end);
 }
 
+bool same_scratch(const Program& a, const Program& b) {
+  const auto lie = [](const Buffer& buffer) {
+    return std::make_tuple(buffer.extent, buffer.width, buffer.first, buffer.last);
+  };
+  return std::equal(a.scratch.begin(), a.scratch.end(), b.scratch.begin(), b.scratch.end(),
+                    [&](const Buffer& x, const Buffer& y) { return lie(x) == lie(y); });
+}
+
 }  // namespace
 
 void find_distinct_kernels(Structure& structure) {
@@ -37,6 +45,17 @@ void find_distinct_kernels(Structure& structure) {
   };
   for (int i = 0; i < segments_in(structure); ++i) price(i, false), price(i, true);
   assert(structure.distinct.size() <= kMaxDistinctKernels);
+}
+
+void find_distinct_scratch(Structure& structure) {
+  for (const auto program : {&LoweredSegment::forward, &LoweredSegment::backward})
+    for (auto block = structure.blocks.begin(); block != structure.blocks.end(); ++block) {
+      const auto alike = [&](const LoweredSegment& earlier) {
+        return same_scratch(earlier.*program, (*block).*program);
+      };
+      const auto found = std::find_if(structure.blocks.begin(), block, alike);
+      if (found != block) ((*block).*program).placed_as = static_cast<std::int16_t>(found - structure.blocks.begin());
+    }
 }
 
 }  // namespace dtcalc

@@ -404,6 +404,7 @@ Structure make_structure(const Choices& choices) {
   for (LoweredSegment& block : structure.blocks) join_launches(block, choices);
   structure.epilogue = lower_segment(graph.epilogue, choices, true, extents);
   find_boundaries(structure);
+  find_distinct_scratch(structure);
   find_distinct_kernels(structure);
   return structure;
 }

@@ -88,6 +88,7 @@ struct Program {
   std::vector<Group> groups;
   std::vector<Traffic> traffic;
   std::vector<Buffer> scratch;
+  std::int16_t placed_as = -1;     ///< index into Structure::blocks of an earlier block whose scratch lies alike, or -1
   std::vector<Location> location;  ///< per tensor
 };
 

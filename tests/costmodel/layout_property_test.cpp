@@ -1,4 +1,5 @@
 // Properties of random layouts of random models: figures are sane, and no hardware gets slower by getting faster.
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <random>
@@ -149,7 +150,8 @@ TEST_CASE("kernels that share a price cost the same, to the last bit") {
   Random random(4);
   std::size_t shared = 0;
   for (int i = 0; i < 100; ++i) {
-    const Scenario s = random_scenario(random);
+    Scenario s = random_scenario(random);
+    if (random.coin()) s.model.sliding_window = 16, s.model.global_layer_every = 2;
     const Structure& structure = cached_structure(choices_of(s, Work::training));
     const Sizes sizes = sizes_of(s, Work::training);
     std::array<std::int64_t, kMaxExtents> values;
@@ -192,4 +194,38 @@ TEST_CASE("runs of equal stages are what the stages are, one by one") {
     }
     if (layout.global_every == 0) CHECK(runs <= 5);
   }
+}
+
+TEST_CASE("blocks whose buffers lie alike are placed as each would be alone") {
+  Random random(6);
+  int copied = 0;
+  for (int i = 0; i < 100; ++i) {
+    Scenario s = random_scenario(random);
+    if (random.coin()) s.model.sliding_window = 16, s.model.global_layer_every = 2;
+    const Structure& structure = cached_structure(choices_of(s, Work::training));
+    Structure alone = structure;
+    for (LoweredSegment& block : alone.blocks) {
+      copied += (block.forward.placed_as >= 0) + (block.backward.placed_as >= 0);
+      block.forward.placed_as = block.backward.placed_as = -1;
+    }
+    const Sizes sizes = sizes_of(s, Work::training);
+    std::array<std::int64_t, kMaxExtents> values;
+    evaluate_extents(structure, sizes.symbol, values);
+    MemoryPlan plan, expected;
+    plan_segments(structure, sizes, values.data(), plan);
+    plan_segments(alone, sizes, values.data(), expected);
+    CAPTURE(i);
+    for (std::size_t k = 0; k < structure.blocks.size(); ++k) {
+      const auto equal = [&](const Program& program, auto offsets, auto peak) {
+        const SegmentPlan &a = plan.segment[1 + k], &b = expected.segment[1 + k];
+        CHECK(a.*peak == b.*peak);
+        CHECK(std::equal((a.*offsets).begin(),
+                         (a.*offsets).begin() + static_cast<std::ptrdiff_t>(program.scratch.size()),
+                         (b.*offsets).begin()));
+      };
+      equal(structure.blocks[k].forward, &SegmentPlan::forward, &SegmentPlan::forward_bytes);
+      equal(structure.blocks[k].backward, &SegmentPlan::backward, &SegmentPlan::backward_bytes);
+    }
+  }
+  CHECK(copied > 0);
 }
