@@ -102,6 +102,7 @@ Choices choices_of(const Scenario& scenario, Work work) {
   c.fuse_rope = w.fuse_rope;
   c.copy_logits = w.copy_logits;
   c.keep_unread_results = w.keep_unread_results;
+  c.keep_attention_result = w.keep_attention_result;
   return c;
 }
 

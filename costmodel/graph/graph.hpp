@@ -179,7 +179,8 @@ struct Choices {
   // Facts of the software stack.
   bool fuse_embedding, fuse_bias, fuse_residual_norm, fuse_softmax, fuse_gated_activation, fuse_loss,
       fuse_output_dropout, fuse_optimizer, in_place, store_dropout_masks, save_norm_statistics, recompute_segment,
-      fuse_qkv, fuse_gate_up, fuse_rope_cache, fuse_norm, fuse_rope, copy_logits, keep_unread_results;
+      fuse_qkv, fuse_gate_up, fuse_rope_cache, fuse_norm, fuse_rope, copy_logits, keep_unread_results,
+      keep_attention_result;
 
   friend bool operator==(const Choices&, const Choices&) = default;
 };

@@ -349,11 +349,12 @@ LoweredSegment lower_segment(const Segment& s, const Choices& c, bool epilogue, 
 
 /// What selective checkpointing per operator keeps: every second product's result, from the first on, and what fused
 /// attention hands to its backward pass.
-Segment with_kept_results(Segment s) {
+Segment with_kept_results(Segment s, const Choices& c) {
   int products = 0;
   for (const Operator& op : s.forward) {
-    const bool kept = op.core || op.kind == OperatorKind::scores || op.kind == OperatorKind::context ||
-                      (op.kind == OperatorKind::product && ++products % 2 == 1);
+    const bool attention = op.core || op.kind == OperatorKind::scores || op.kind == OperatorKind::context;
+    const bool kept =
+        (attention && c.keep_attention_result) || (op.kind == OperatorKind::product && ++products % 2 == 1);
     for (const TensorId t : op.outputs)
       if (kept && t != kNone) s.tensors[storage_of(s, t)].kept_per_operator = true;
   }
@@ -400,7 +401,7 @@ Structure make_structure(const Choices& choices) {
   ExtentTable extents(structure.extents);
   structure.prologue = lower_segment(graph.prologue, choices, false, extents);
   for (const Segment& block : graph.blocks)
-    structure.blocks.push_back(lower_segment(with_kept_results(block), choices, false, extents));
+    structure.blocks.push_back(lower_segment(with_kept_results(block, choices), choices, false, extents));
   for (LoweredSegment& block : structure.blocks) join_launches(block, choices);
   structure.epilogue = lower_segment(graph.epilogue, choices, true, extents);
   find_boundaries(structure);

@@ -52,6 +52,9 @@ std::vector<Field> software() {
       in<&S::software, &W::recompute_segment>(
           "/software/recompute_segment",
           "Recomputation replays the whole segment, not only what the backward pass needs."),
+      in<&S::software, &W::keep_attention_result>(
+          "/software/keep_attention_result",
+          "Recomputation per operator keeps what fused attention hands to its backward pass."),
       in<&S::software, &W::keep_unread_results>(
           "/software/keep_unread_results",
           "Recomputation per operator holds every result it keeps, even one that the backward pass never reads."),

@@ -270,17 +270,18 @@ struct Software {
   bool fuse_rope = true;     ///< so is the rotary embedding; otherwise it runs over fp32 complex numbers
   bool copy_logits = false;  ///< the loss keeps fp32 tensors of its own: of the logits, their log-softmax and its
                              ///< gradient
-  bool keep_unread_results = false;  ///< recomputation per operator holds what it keeps even if nothing reads it
-  bool fuse_qkv = false;             ///< query, key and value are one product
-  bool fuse_gate_up = false;         ///< gate and up are one product
-  bool fuse_rope_cache = false;      ///< rotary embedding and cache append of all heads are one kernel
-  bool fuse_loss = false;            ///< loss and its gradient in place over the logits
-  bool narrow_logits = false;        ///< logits and their gradient have the width of activations; else 4 bytes
-  bool fuse_output_dropout = false;  ///< dropout of a projection's output is applied with its bias
-  bool fuse_optimizer = true;        ///< one pass over all parameters rather than one kernel per tensor and operation
-  bool in_place = false;             ///< an elementwise kernel writes over an input that nothing else needs
-  bool store_dropout_masks = true;   ///< one byte per element; otherwise regenerated from the counter-based generator
-  bool save_norm_statistics = true;  ///< mean and 1/std per position are kept for the backward pass
+  bool keep_attention_result = true;  ///< recomputation per operator keeps what attention hands to its backward pass
+  bool keep_unread_results = false;   ///< recomputation per operator holds what it keeps even if nothing reads it
+  bool fuse_qkv = false;              ///< query, key and value are one product
+  bool fuse_gate_up = false;          ///< gate and up are one product
+  bool fuse_rope_cache = false;       ///< rotary embedding and cache append of all heads are one kernel
+  bool fuse_loss = false;             ///< loss and its gradient in place over the logits
+  bool narrow_logits = false;         ///< logits and their gradient have the width of activations; else 4 bytes
+  bool fuse_output_dropout = false;   ///< dropout of a projection's output is applied with its bias
+  bool fuse_optimizer = true;         ///< one pass over all parameters rather than one kernel per tensor and operation
+  bool in_place = false;              ///< an elementwise kernel writes over an input that nothing else needs
+  bool store_dropout_masks = true;    ///< one byte per element; otherwise regenerated from the counter-based generator
+  bool save_norm_statistics = true;   ///< mean and 1/std per position are kept for the backward pass
   bool recompute_segment =
       true;  ///< recomputation replays the whole segment (torch.utils.checkpoint), not only what is needed
   FlashKernel flash_kernel = FlashKernel::flash_2;

@@ -33,6 +33,18 @@ TEST_CASE("recomputation per operator repeats every second product, and keeps at
   CHECK(t.step < full.step);
 }
 
+TEST_CASE("attention whose result is not kept runs again, and is not saved") {
+  const Totals kept = evaluate(llama({"training.recompute=per_operator"}), Work::training);
+  const Scenario s = llama({"training.recompute=per_operator", "software.keep_attention_result=false"});
+  const Totals again = evaluate(s, Work::training);
+  const Model& m = s.model;
+  // Per layer and token its output in 2 bytes and a log-sum-exp of 4 per head.
+  const std::int64_t per_token = 2 * m.hidden_size + 4 * m.heads;
+  CHECK(kept.saved_bytes - again.saved_bytes == Bytes(m.layers * 1024 * per_token));
+  CHECK(again.recompute_flop > kept.recompute_flop);
+  CHECK(again.step > kept.step);
+}
+
 TEST_CASE("FSDP2's mixed precision keeps fp32 shards and gathers two bytes") {
   const Totals fsdp = evaluate(llama({"training.precision=bf16_fsdp"}), Work::training);
   const Totals autocast = evaluate(llama({"training.precision=bf16_autocast"}), Work::training);
