@@ -28,6 +28,8 @@ struct Layout {
   bool overlap_gradients = false, overlap_parameters = false;
 
   std::int64_t replicas_of_states() const { return data * context; }  ///< ranks that hold the same parameters
+  /// From ZeRO 2 on a rank keeps its share of the gradients only, so no micro-batch's can wait for the next one's.
+  bool reduces_every_micro_batch() const { return zero >= 2; }
 };
 
 /// For serving one replica; evaluation runs on one device.

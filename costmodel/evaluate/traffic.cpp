@@ -77,9 +77,10 @@ StateTraffic state_traffic(double gathered_bytes, std::int64_t trained, const Si
   };
   const double backward = seconds.backward_input + seconds.backward_weight;
   if (l.zero < 3) {
-    t.sent_bytes = reduce.sent_bytes + gather.sent_bytes;
-    t.exposed_at_end_s = exposed(reduce.seconds, backward, l.overlap_gradients) +
-                         (gather.seconds > 0 ? exposed(gather.seconds, seconds.forward, l.overlap_parameters) : 0);
+    const bool every = l.reduces_every_micro_batch();
+    t.sent_bytes = reduce.sent_bytes * (every ? micro_batches : 1) + gather.sent_bytes;
+    (every ? t.exposed_backward_s : t.exposed_at_end_s) = exposed(reduce.seconds, backward, l.overlap_gradients);
+    if (gather.seconds > 0) t.exposed_at_end_s += exposed(gather.seconds, seconds.forward, l.overlap_parameters);
     return t;
   }
   const int passes = backward > 0 ? 2 : 1;  // a frozen model has no backward pass to gather for

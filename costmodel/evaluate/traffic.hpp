@@ -43,7 +43,7 @@ StateExchange state_exchange(double gathered_bytes, double trained_bytes, double
 struct StateTraffic {
   double sent_bytes = 0;
   double exposed_forward_s = 0;   ///< in the forward pass of every micro-batch (ZeRO 3)
-  double exposed_backward_s = 0;  ///< in its backward pass
+  double exposed_backward_s = 0;  ///< in its backward pass (ZeRO 2, 3)
   double exposed_at_end_s = 0;    ///< after the last backward pass
 };
 

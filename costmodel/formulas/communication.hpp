@@ -48,9 +48,9 @@ double tp_head_comm_bytes(double B, double S, double D, double p, std::int64_t T
 /// weight products only.
 double eq_7_9_compute_over_comms(double D, double E, double p, std::int64_t T, double flop_rate, double comm_bw);
 
-/// Data parallelism over Nd ranks, one step: stage 0 all-reduces the gradients; 1 and 2 reduce-scatter gradients and
-/// gather parameters; 3 gathers parameters in both passes. 2Np, 2Np, 2Np, 3Np times (Nd-1)/Nd when p_grad = p_param =
-/// p.
+/// Data parallelism over Nd ranks, one step of one micro-batch: stage 0 all-reduces the gradients; 1 and 2
+/// reduce-scatter gradients and gather parameters; 3 gathers parameters in both passes. 2Np, 2Np, 2Np, 3Np times
+/// (Nd-1)/Nd when p_grad = p_param = p.
 double dp_comm_bytes(double N, std::int64_t Nd, double p_grad, double p_param, std::int64_t zero_stage);
 
 }  // namespace dtcalc::formulas

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <bit>
+#include <nlohmann/json.hpp>
+#include <utility>
 
 #include "costmodel/scenario/checks.hpp"
 #include "costmodel/scenario/fields.hpp"
+#include "costmodel/scenario/json_text.hpp"
 #include "costmodel/scenario/names.hpp"
 
 namespace dtcalc {
@@ -62,6 +65,19 @@ void check_alignment(Checks& checks, std::int64_t bytes) {
   const auto below = static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(bytes)));
   checks.require(bytes == below, {"/software/alignment_bytes"}, text(bytes), "is no power of two",
                  fmt::format("use {} or {}", below, 2 * below));
+}
+
+/// Whether rates that may be left out are either that, 0, or large enough for a time in seconds to be a finite number.
+void check_rates(Checks& checks, std::initializer_list<std::pair<std::string_view, BytesPerSecond>> rates) {
+  for (const auto& [pointer, rate] : rates)
+    checks.require(rate.value() == 0 || rate.value() >= 1, {pointer}, text(rate.value()), "is below 1 byte per second",
+                   "give the rate in bytes per second, or 0 for none");
+}
+
+/// Whether a name can stand in a report: one line of a terminal, and nothing that steers it.
+void check_name(Checks& checks, std::string_view pointer, const std::string& name) {
+  const bool control = std::any_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+  checks.require(!control, {pointer}, shown(name), "has control characters", "use one line of text");
 }
 
 /// Whether devices that the cluster puts side by side can reach each other.
@@ -128,6 +144,7 @@ void resolve(Scenario& scenario, const Given& given) {
 
 void check(const Model& m, const Given& given, std::vector<Error>& errors) {
   Checks all(given, errors);
+  check_name(all, "/model/name", m.name);
   all.require(m.kv_heads <= m.heads, {"/model/kv_heads", "/model/heads"}, text(m.kv_heads),
               fmt::format("is more than heads ({})", m.heads), "use " + divisors(m.heads));
   all.require(m.kv_heads > m.heads || m.heads % m.kv_heads == 0, {"/model/kv_heads", "/model/heads"}, text(m.kv_heads),
@@ -165,6 +182,11 @@ void check(const Model& m, const Given& given, std::vector<Error>& errors) {
 
 void check(const Device& device, const Given& given, std::vector<Error>& errors) {
   Checks checks(given, errors);
+  check_name(checks, "/hardware/name", device.name);
+  check_name(checks, "/hardware/id", device.id);
+  check_rates(checks, {{"/hardware/memory_bandwidth_bytes_per_s", device.memory_bandwidth},
+                       {"/hardware/link_bytes_per_s", device.link_bandwidth},
+                       {"/hardware/nic_bytes_per_s", device.nic_bandwidth}});
   checks.require(!device.compute.empty(), {"/hardware/compute_flop_per_s"}, "", "has no rate",
                  "give at least one, e.g. {\"fp32\": 1e11}");
   checks.require(device.memory_bandwidth.value() > 0, {"/hardware/memory_bandwidth_bytes_per_s"}, "", "is missing",
@@ -176,6 +198,9 @@ void check(const Device& device, const Given& given, std::vector<Error>& errors)
 
 void check(const Cluster& cluster, const Given& given, std::vector<Error>& errors) {
   Checks checks(given, errors);
+  check_name(checks, "/cluster/id", cluster.id);
+  check_rates(checks, {{"/cluster/link_bytes_per_s", cluster.link_bandwidth},
+                       {"/cluster/nic_bytes_per_s", cluster.nic_bandwidth}});
   check_sources(checks, "cluster", cluster.sources, "nic_bytes_per_s");
 }
 
@@ -184,6 +209,7 @@ void check(const Scenario& s, const Given& given, std::vector<Error>& errors) {
   check(s.hardware, given, errors);
   check(s.cluster, given, errors);
   Checks all(given, errors);
+  check_name(all, "/software/id", s.software.id);
   check_alignment(all, s.software.alignment_bytes);
   all.require(!s.software.copy_logits || (s.software.narrow_logits && !s.software.fuse_loss),
               {"/software/copy_logits", "/software/narrow_logits", "/software/fuse_loss"}, "true",

@@ -29,7 +29,7 @@ std::span<const FieldOf<ProductPoint>> record_fields() {
       element<P, &P::n>("/n", field_rows::positive(field_rows::max_count), "Columns of the result."),
       element<P, &P::k>("/k", field_rows::positive(field_rows::max_count), "Length of the inner products."),
       element<P, &P::kernel>("/kernel", {}, "The kernel that does the product, by the name of its contract."),
-      element<P, &P::rate>("/rate_flop_per_s", field_rows::above_zero(field_rows::max_rate),
+      element<P, &P::rate>("/rate_flop_per_s", field_rows::positive(field_rows::max_rate),
                            "FLOPs of the kernel per second."),
   };
   return table;
@@ -63,7 +63,7 @@ Field rate(std::string_view pointer) {
   info.pointer = pointer;
   info.type = FieldType::number;
   info.unit = "FLOP/s";
-  info.range = above_zero(max_rate);
+  info.range = positive(max_rate);
   info.derived_default = "not supported";
   info.help = "Dense peak rate of matrix products in this dtype; without it the device has no such arithmetic.";
   return {info,

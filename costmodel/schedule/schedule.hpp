@@ -47,8 +47,8 @@ struct Instruction {
 /// How often the data-parallel ranks exchange a chunk's parameters or gradients.
 enum class DataTraffic : std::uint8_t {
   none,
-  per_step,         ///< gather before the chunk's first forward pass (ZeRO 1, 2), reduce after its last backward pass
-  per_micro_batch,  ///< gather before every pass, reduce after every backward pass (ZeRO 3)
+  per_step,  ///< gather before the chunk's first forward pass (ZeRO 1, 2), reduce after its last backward pass (0, 1)
+  per_micro_batch,  ///< gather before every pass (ZeRO 3), reduce after every backward pass (ZeRO 2, 3)
 };
 
 struct ScheduleShape {

@@ -64,7 +64,7 @@ ScheduleShape shape_of(const Layout& l, std::int64_t micro_batches) {
   if (l.pipeline > 1) shape = {l.schedule, l.pipeline, l.chunks, micro_batches};
   shape.micro_batches = micro_batches;
   if (l.replicas_of_states() > 1) {
-    shape.reduce = l.zero == 3 ? DataTraffic::per_micro_batch : DataTraffic::per_step;
+    shape.reduce = l.reduces_every_micro_batch() ? DataTraffic::per_micro_batch : DataTraffic::per_step;
     shape.gather = l.zero == 3 ? DataTraffic::per_micro_batch : l.zero > 0 ? DataTraffic::per_step : DataTraffic::none;
   }
   shape.overlap_gather = l.overlap_parameters;

@@ -1,4 +1,5 @@
 // Holds parallel layouts against the closed forms of Sec. 7, and against the model on one device.
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -7,6 +8,7 @@
 #include "costmodel/formulas/memory.hpp"
 #include "costmodel/formulas/pipeline.hpp"
 #include "costmodel/formulas/ring.hpp"
+#include "costmodel/schedule/simulation.hpp"
 #include "support/catch.hpp"
 #include "support/scenarios.hpp"
 
@@ -259,6 +261,29 @@ TEST_CASE("ZeRO divides states as the closed form and sends what it says") {
     CHECK(std::abs(states - expected) <= 16);  // shards are whole: at most one parameter more
     CHECK(t.traffic[static_cast<int>(Axis::data)].sent_bytes ==
           Approx(formulas::dp_comm_bytes(static_cast<double>(n), ranks, 2, 2, zero)).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("gradients that are kept in shards are reduced in every micro-batch") {
+  const Model m = large_model();
+  constexpr std::int64_t ranks = 8, micro_batches = 4;
+  for (std::int64_t zero : {0, 1, 2, 3}) {
+    Parallel p;
+    p.zero = zero;
+    Scenario s = layout_scenario(m, p, ranks, micro_batches);
+    s.training.precision = Precision::bf16_mixed_low_gradients;
+    const Totals t = evaluate(s, true);
+    // Units of Np (N_d - 1) / N_d: a reduce-scatter and a gather each one, an all-reduce two.
+    const double reduced = zero == 0 ? 2 : zero == 1 ? 1 : micro_batches;
+    const double gathered = zero == 0 ? 0 : zero == 3 ? 2 * micro_batches : 1;
+    CAPTURE(zero);
+    CHECK(t.traffic[static_cast<int>(Axis::data)].sent_bytes ==
+          Approx((reduced + gathered) * 2 * static_cast<double>(t.parameters.value()) * (ranks - 1) / ranks)
+              .epsilon(1e-12));
+    const Simulation played = *simulate(s);
+    CHECK(std::ranges::count_if(played.events, [](const Event& e) { return e.instruction.op == Op::reduce; }) ==
+          (zero >= 2 ? micro_batches : 1));
+    CHECK(played.played.step.value() == Approx(t.step.value()).epsilon(1e-9));
   }
 }
 
