@@ -39,33 +39,49 @@ Result<Inputs> parse_inputs(const std::vector<std::string>& texts) {
   return inputs;
 }
 
-report::Table list() {
-  report::Table table{{{"quantity"}, {"unit"}, {"title"}}, {}};
-  for (const report::Explainable& known : report::explainable())
-    table.rows.push_back({known.id, known.unit, known.title});
-  return table;
+/// Rows of a name and a text beside it, broken to the terminal's width.
+std::string rows_in(int columns, const std::vector<std::pair<std::string, std::string>>& rows) {
+  std::size_t widest = 0;
+  for (const auto& [name, text] : rows) widest = std::max(widest, report::width_of(name));
+  std::string result;
+  for (const auto& [name, text] : rows) {
+    std::string_view left = name;
+    const std::string lines = report::wrapped(text, columns - static_cast<int>(widest) - 2);
+    for (std::size_t from = 0; from <= lines.size();) {
+      const std::size_t end = std::min(lines.find('\n', from), lines.size());
+      result += fmt::format("{:{}}  {}\n", left, widest, lines.substr(from, end - from));
+      left = "";
+      from = end + 1;
+    }
+  }
+  return result;
+}
+
+int list_quantities(const OutputOptions& output) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::array();
+  std::vector<std::pair<std::string, std::string>> rows;
+  for (const report::Explainable& known : report::explainable()) {
+    json.push_back({{"id", known.id}, {"unit", known.unit}, {"title", known.title}});
+    rows.emplace_back(known.id, known.unit == "1" ? known.title : fmt::format("{} [{}]", known.title, known.unit));
+  }
+  return deliver(output, output.json ? json.dump(2) + "\n" : rows_in(text_columns(output), rows));
 }
 
 int list_equations(const OutputOptions& output) {
-  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
-  report::Table table{{{"equation"}, {"functions"}, {""}}, {}};
+  nlohmann::ordered_json json = nlohmann::ordered_json::array();
+  std::vector<std::pair<std::string, std::string>> rows;
   for (const formulas::Equation& e : formulas::equations()) {
-    rows.push_back({{"equation", e.number}, {"functions", e.functions}, {"remark", e.remark}});
-    table.rows.push_back({e.number, fmt::format("{}", fmt::join(e.functions, ", ")), e.remark});
+    json.push_back({{"equation", e.number}, {"functions", e.functions}, {"remark", e.remark}});
+    const char* between = e.functions.empty() || e.remark.empty() ? "" : "; ";
+    rows.emplace_back(e.number, fmt::format("{}{}{}", fmt::join(e.functions, ", "), between, e.remark));
   }
-  return deliver(output, output.json ? rows.dump(2) + "\n" : report::text(table));
+  return deliver(output, output.json ? json.dump(2) + "\n" : rows_in(text_columns(output), rows));
 }
 
 int run(const Options& options) {
   const OutputOptions& output = options.common.output;
   if (options.list) return list_equations(output);
-  if (options.quantity.empty()) {
-    if (!output.json) return deliver(output, report::text(list()));
-    nlohmann::ordered_json rows = nlohmann::ordered_json::array();
-    for (const report::Explainable& known : report::explainable())
-      rows.push_back({{"id", known.id}, {"unit", known.unit}, {"title", known.title}});
-    return deliver(output, rows.dump(2) + "\n");
-  }
+  if (options.quantity.empty()) return list_quantities(output);
   const Result<Inputs> inputs = parse_inputs(options.with);
   if (!inputs) return fail(inputs.errors());
   const CommonOptions& c = options.common;

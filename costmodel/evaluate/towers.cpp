@@ -1,7 +1,5 @@
 #include "costmodel/evaluate/towers.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "costmodel/evaluate/serving.hpp"
@@ -222,27 +220,6 @@ Tokens tokens_of_step(const Scenario& scenario) {
   const std::vector<Tower> towers = towers_of(scenario);
   const Training& t = towers.front().scenario.training;
   return Tokens(t.global_batch * t.sequence);
-}
-
-std::optional<Error> refuse_towers(const Scenario& scenario, std::string_view verb) {
-  if (!has_towers(scenario)) return std::nullopt;
-  const Training& t = scenario.training;
-  std::vector<std::string_view> names;
-  for (const Tower& tower : towers_of(scenario)) names.push_back(tower.name);
-  if (scenario.model.text.layers > 0)
-    return Error{"/model/text/layers", fmt::format("{}", scenario.model.text.layers),
-                 fmt::format("makes a step of two towers ({}), and {} follows one model", fmt::join(names, ", "), verb),
-                 "estimate adds the towers up, simulate plays them; or describe one tower as a model of its own"};
-  const bool pairs = t.method == Method::dpo || t.method == Method::reward;
-  return Error{
-      "/training/method", fmt::format("\"{}\"", name_of(t.method)),
-      names.size() == 1
-          ? fmt::format("puts another head on the model and counts pairs, and {} takes the model as it is", verb)
-          : fmt::format("makes a step of several towers ({}), and {} follows one model", fmt::join(names, "; "), verb),
-      fmt::format("estimate adds them up{}; nearest for {} is training.method=supervised{}",
-                  pairs ? ", simulate plays them" : "", verb,
-                  pairs ? " with twice the micro_batch and global_batch, two sequences for a pair"
-                        : ", the policy's update alone")};
 }
 
 }  // namespace dtcalc

@@ -5,11 +5,9 @@
 // A frozen tower is a training pass whose parameters are all frozen: it has no gradient, so nothing is saved.
 #pragma once
 
-#include <optional>
 #include <string_view>
 #include <vector>
 
-#include "costmodel/error.hpp"
 #include "costmodel/evaluate/evaluate.hpp"
 
 namespace dtcalc {
@@ -36,8 +34,5 @@ Totals evaluate_towers(const Scenario& scenario, Details* details);
 
 /// Positions that a step's first tower reads: both answers of a pair, an image without its text.
 Tokens tokens_of_step(const Scenario& scenario);
-
-/// For what follows a single model through time: `verb` cannot do that with several.
-std::optional<Error> refuse_towers(const Scenario& scenario, std::string_view verb);
 
 }  // namespace dtcalc

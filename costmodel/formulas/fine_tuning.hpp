@@ -1,5 +1,5 @@
 // Closed forms of fine-tuning with low-rank adapters (Hu et al. 2021, LoRA, arXiv 2106.09685, Sec. 4) and of training
-// on preferences (Sec. 7 of the notes). Used by the tests.
+// on preferences (Sec. 7 of the notes). Used by the registry and by the tests.
 #pragma once
 
 #include <cstdint>

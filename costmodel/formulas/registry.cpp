@@ -10,6 +10,7 @@
 #include "costmodel/formulas/batch.hpp"
 #include "costmodel/formulas/communication.hpp"
 #include "costmodel/formulas/expression.hpp"
+#include "costmodel/formulas/fine_tuning.hpp"
 #include "costmodel/formulas/flops.hpp"
 #include "costmodel/formulas/hardware.hpp"
 #include "costmodel/formulas/inference.hpp"
@@ -127,6 +128,12 @@ std::span<const FormulaRow> registry() {
       DTCALC_ROW(eq_7_6_dpo_loss, "DPO loss of one pair", "nat", "7.6",
                  "ln(1+exp(-beta*((logp_w-logref_w)-(logp_l-logref_l))))",
                  {"logp_w", "logp_l", "logref_w", "logref_l", "beta"}),
+      DTCALC_ROW(frozen_weights_flops, "Model FLOPs with frozen weights, adapters left out", "FLOP", "7", "4*B*S*N",
+                 {"B", "S", "N"}, leading),
+      DTCALC_ROW(dpo_flops, "Model FLOPs of DPO: policy and reference over both answers", "FLOP", "7", "16*pairs*S*N",
+                 {"pairs", "S", "N"}, leading),
+      DTCALC_ROW(ppo_flops, "Model FLOPs of PPO: writing, scoring by four models, two updates", "FLOP", "7",
+                 "22*sequences*S*N", {"sequences", "S", "N"}, leading),
       DTCALC_ROW(eq_7_9_compute_over_comms, "Compute over communication time of a tensor-parallel block", "1", "7.9",
                  "(4+2*E)*D*lambda_comms/(2*p*(T-1)*lambda_flops)",
                  {"D", "E", "p", "T", "lambda_flops", "lambda_comms"}, leading),

@@ -34,11 +34,13 @@ struct Input {
 };
 
 struct ClosedForm {
-  std::string id;  ///< of the registry; empty for a combination of its rows
+  std::string id;     ///< of the registry; empty for a combination of its rows
+  std::string tower;  ///< of which model of a step of several; empty: of the step
   std::string title, equation, formula, exactness;
   std::string numbers;               ///< the formula with the numbers put in
   std::optional<double> value;       ///< none when inputs are missing
   std::vector<std::string> missing;  ///< inputs that neither the scenario nor the command line gives
+  std::optional<double> figure;      ///< the graph's that it stands beside: the step's or the tower's
   std::vector<std::string> why;      ///< reasons for a difference from the graph
 };
 
@@ -57,10 +59,14 @@ struct Explainable {
 };
 std::vector<Explainable> explainable();
 
-/// `quantity`: an id or an equation's number ("3.7"). `scenario` may be null when all inputs are given. An unknown
-/// quantity is an error with the nearest one.
+/// `quantity`: an id, with or without its section ("memory.total_bytes"), or an equation's number ("3.7"). Of a step of
+/// several models the graph's sum is over all of them, and closed forms are of each. `scenario` may be null when all
+/// inputs are given. An unknown quantity is an error with the nearest one.
 Result<std::vector<Explanation>> explain(const std::string& quantity, const Scenario* scenario,
                                          const std::map<std::string, double, std::less<>>& given);
+
+/// Whether a closed form gives the graph's figure: both round a few dozen times.
+bool equal(double closed, double graph);
 
 nlohmann::ordered_json to_json(const Explanation& explanation);
 std::string to_text(const Explanation& explanation, const TextOptions& options);

@@ -26,7 +26,21 @@ std::string with_unit(double value, const std::string& unit) {
   return unit == "1" ? number : fmt::format("{} {}", number, unit);
 }
 
-double difference(const Explanation& e, const ClosedForm& form) { return *form.value - *e.value; }
+/// A formula over several lines, broken before a sign, rather of a sum than of a product; lines after the first start
+/// with six spaces.
+std::string broken(std::string_view formula, int columns) {
+  std::string result;
+  while (static_cast<int>(formula.size()) > columns) {
+    const auto most = static_cast<std::size_t>(columns);
+    std::size_t at = formula.find_last_of("+-", most);
+    if (at == std::string_view::npos || at < most / 2) at = formula.find_last_of("*/", most);
+    if (at == std::string_view::npos || at == 0) break;
+    result += formula.substr(0, at);
+    result += "\n      ";
+    formula.remove_prefix(at);
+  }
+  return result.append(formula);
+}
 
 }  // namespace
 
@@ -53,7 +67,8 @@ ordered_json to_json(const Explanation& e) {
     if (!f.id.empty()) row["id"] = f.id;
     if (f.value) row["value"] = *f.value;
     if (!f.missing.empty()) row["missing"] = f.missing;
-    if (f.value && e.value) row["difference"] = difference(e, f);
+    if (!f.tower.empty()) row["tower"] = f.tower;
+    if (f.value && f.figure) row["graph"] = *f.figure, row["difference"] = *f.value - *f.figure;
     if (!f.why.empty()) row["why"] = f.why;
     forms.push_back(std::move(row));
   }
@@ -69,7 +84,7 @@ std::string to_text(const Explanation& e, const TextOptions& options) {
   if (e.value) {
     result += fmt::format("  {}{}\n", with_unit(*e.value, e.unit),
                           e.origin.empty() ? "" : fmt::format("  (times: {})", e.origin));
-    result += fmt::format("\n{}\n", bold("The graph's sum"));
+    if (!e.summands.empty()) result += fmt::format("\n{}\n", bold("The graph's sum"));
     Table table{{{""}, {"", Align::right}, {"", Align::right}, {""}}, {}};
     for (const Summand& s : e.summands) {
       const std::string repeat = s.repeat > 1 && !s.formula.empty() ? fmt::format("{} x", s.repeat) : "";
@@ -81,18 +96,22 @@ std::string to_text(const Explanation& e, const TextOptions& options) {
   if (!e.closed_forms.empty())
     result += fmt::format("\n{}\n", bold(e.value ? "Closed forms of the notes" : "Closed form"));
   for (const ClosedForm& f : e.closed_forms) {
-    result += fmt::format("  ({})  {}; {}\n", f.equation, f.title, f.exactness);
-    result += fmt::format("      {}\n", f.formula);
-    if (!f.numbers.empty() && f.numbers != f.formula) result += fmt::format("    = {}\n", f.numbers);
+    result +=
+        fmt::format("  ({})  {}{}{}; {}\n", f.equation, f.tower, f.tower.empty() ? "" : ": ", f.title, f.exactness);
+    result += fmt::format("      {}\n", broken(f.formula, options.columns - 6));
+    if (!f.numbers.empty() && f.numbers != f.formula)
+      result += fmt::format("    = {}\n", broken(f.numbers, options.columns - 6));
     if (f.value) result += fmt::format("    = {}\n", with_unit(*f.value, e.unit));
     if (!f.missing.empty())
       result += fmt::format("    needs {}: --with {}=VALUE\n", fmt::join(f.missing, ", "), f.missing.front());
-    if (f.value && e.value) {
-      const double off = difference(e, f);
-      const bool equal = std::abs(off) <= 1e-12 * std::abs(*e.value);
-      result += equal ? "    equal to the graph's\n"
-                      : fmt::format("    {:.3g} % {} the graph's{}\n", 100 * std::abs(off / *e.value),
-                                    off > 0 ? "above" : "below", f.why.empty() ? "" : ", because");
+    if (f.value && f.figure) {
+      const double off = *f.value - *f.figure;
+      const std::string graph =
+          f.tower.empty() ? "the graph's" : fmt::format("the graph's {}", with_unit(*f.figure, e.unit));
+      result += equal(*f.value, *f.figure) ? fmt::format("    equal to {}\n", graph)
+                : *f.figure == 0           ? fmt::format("    the graph has none{}\n", f.why.empty() ? "" : ", because")
+                                           : fmt::format("    {:.3g} % {} {}{}\n", 100 * std::abs(off / *f.figure),
+                                               off > 0 ? "above" : "below", graph, f.why.empty() ? "" : ", because");
     }
     for (const std::string& why : f.why) result += fmt::format("    - {}\n", wrapped(why, options.columns - 6, 6));
   }

@@ -6,8 +6,8 @@
 
 namespace dtcalc::report {
 
-std::map<std::string, Input, std::less<>> symbols_of(const Scenario& s, const Totals& totals, Scope scope) {
-  std::map<std::string, Input, std::less<>> all;
+Symbols symbols_of(const Scenario& s, const Totals& totals, Scope scope) {
+  Symbols all;
   const auto put = [&](const char* name, const char* meaning, auto value, const std::string& origin,
                        const std::string& place = {}) {
     all[name] = {name, meaning, static_cast<double>(value), origin, place};
@@ -37,7 +37,8 @@ std::map<std::string, Input, std::less<>> symbols_of(const Scenario& s, const To
   put("H", "head size", m.head_size, scenario, "/model/head_size");
   put("E", "MLP size over hidden size, F/D", static_cast<double>(m.mlp_size) / static_cast<double>(m.hidden_size),
       derived, "/model/mlp_size");
-  put("V", "vocabulary", m.vocabulary_size, scenario, "/model/vocabulary_size");
+  put("F", "MLP size", m.mlp_size, scenario, "/model/mlp_size");
+  put("V", "vocabulary", m.input == ModelInput::tokens ? m.vocabulary_size : 0, scenario, "/model/vocabulary_size");
   put("base", "RoPE base", m.rope.base, scenario, "/model/rope/base");
   const Parallel& layout = t.parallel;
   put("T", "tensor-parallel workers", scope == Scope::inference ? s.inference.tensor : layout.tensor, scenario,
@@ -49,6 +50,8 @@ std::map<std::string, Input, std::less<>> symbols_of(const Scenario& s, const To
   put("causal", "1 when causal pairs are counted once", t.causal_flop == CausalFlop::half, scenario,
       "/training/causal_flop");
   put("N", "parameters", totals.parameters.value(), graph, "model.parameters");
+  put("N_trained", "parameters that get gradients", totals.trained_parameters.value(), graph,
+      "model.trained_parameters");
   put("N_non_embedding", "parameters outside of the embeddings",
       totals.parameters.value() - totals.embedding_parameters.value(), graph, "model.non_embedding_parameters");
   put("C", "model FLOPs of a step", totals.model_flop.value(), graph, "flops.model_flop");
@@ -60,6 +63,8 @@ std::map<std::string, Input, std::less<>> symbols_of(const Scenario& s, const To
   put("p_gradient", "bytes of an accumulated gradient", w.gradient / 2.0, derived, "/training/precision");
   put("p_master", "bytes of a master weight and of a moment", std::max(w.moment, w.master) / 2.0, derived,
       "/training/precision");
+  put("p_moment", "bytes of a moment", w.moment / 2.0, derived, "/training/optimizer");
+  put("p_gathered", "bytes of a weight on its way to other ranks", w.gathered / 2.0, derived, "/training/precision");
   const double wide = t.precision == Precision::fp64 ? 8 : 4;
   put("p_logits", "bytes of a logit", s.software.narrow_logits ? half_bytes(compute_dtype(t.precision)) / 2.0 : wide,
       derived, "/software/narrow_logits");
@@ -79,6 +84,11 @@ std::map<std::string, Input, std::less<>> symbols_of(const Scenario& s, const To
     put("t_min", "model FLOPs at the peak rate, s", totals.mfu * totals.step.value(), derived);
     put("mfu", "model FLOPs utilization", totals.mfu, graph, "time.mfu");
   }
+  put("pairs", "pairs of a step", t.global_batch, scenario, "/training/global_batch");
+  put("sequences", "sequences of a step", t.global_batch, scenario, "/training/global_batch");
+  put("steps", "steps of the training", t.steps, scenario, "/training/steps");
+  put("tokens", "tokens of a step", totals.tokens.value(), derived, "/training/global_batch");
+  put("M_device", "memory of a device, bytes", s.hardware.memory.value(), device, "/hardware/memory_bytes");
   put("N_tokens", "tokens of the whole training", totals.tokens.value() * t.steps, derived, "/training/steps");
   if (totals.parameters.value() > 0)
     put("tokens_per_param", "tokens of the whole training per parameter",
@@ -108,6 +118,7 @@ std::vector<std::string> differences(const Scenario& s, Topic topic) {
   }
   if (topic == Topic::state || topic == Topic::activations || topic == Topic::logits || topic == Topic::time)
     add(devices(s.cluster) > 1, "the devices of the layout share what the equation counts whole");
+  const bool recomputes = s.training.recompute != Recompute::none;
   const bool adapters = s.training.adapter.rank > 0, frozen = adapters || !s.training.frozen.empty();
   if (topic == Topic::parameters) add(adapters, "adapters have rank x (rows + columns) of every adapted matrix");
   if (topic == Topic::state)
@@ -116,8 +127,7 @@ std::vector<std::string> differences(const Scenario& s, Topic topic) {
   if (topic == Topic::state) add(frozen, "frozen parameters have no gradient and no moments");
   if (topic == Topic::activations) {
     add(attention == AttentionKernel::flash, "flash attention keeps nothing of S x S");
-    add(s.training.recompute != Recompute::none,
-        fmt::format("recompute {} drops tensors", name_of(s.training.recompute)));
+    add(recomputes, fmt::format("recompute {} drops tensors", name_of(s.training.recompute)));
     add(m.residual_dropout == 0 || m.attention_dropout == 0, "the model has not all the dropout of the equation");
     add(!s.software.store_dropout_masks, "the software regenerates dropout masks instead of storing them");
     add(s.software.save_norm_statistics, "norm statistics are kept too");
@@ -133,11 +143,22 @@ std::vector<std::string> differences(const Scenario& s, Topic topic) {
     add(frozen, "frozen parameters need no weight gradients");
     add(adapters, "adapters are two products more");
   }
+  if (topic == Topic::executed_flop) add(recomputes, "recomputation executes forward kernels again");
   if (topic == Topic::executed_flop)
-    add(s.training.recompute != Recompute::none, "recomputation executes forward kernels again");
+    add(s.training.parallel.tensor > 1 && m.vocabulary_size % s.training.parallel.tensor != 0,
+        "the vocabulary is padded to a multiple of the tensor-parallel workers");
   if (topic == Topic::executed_flop)
     add(attention == AttentionKernel::flash,
         "flash attention skips masked tiles, and computes the scores again in its backward pass");
+  if (topic == Topic::communication) {
+    add(true, "embedding, loss and scales send too, and the equation counts the middle of the model");
+    add(recomputes, "recomputation repeats collectives");
+  }
+  if (topic == Topic::service) {
+    add(true, "the equation is a bound or its leading term: norms, launches, latencies and small tensors add to it");
+    add(m.sliding_window > 0, "local layers keep a window only");
+    add(m.kv_heads != m.heads, fmt::format("{} key and value heads serve {} heads", m.kv_heads, m.heads));
+  }
   if (topic == Topic::time)
     add(true, "no kernel runs at the peak all the time: memory-bound kernels, launches and the optimizer add to it");
   return why;

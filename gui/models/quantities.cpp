@@ -111,13 +111,15 @@ std::vector<QuantityRow> quantities(const Evaluation& a, const Evaluation* b) {
                  : leaf.key.starts_with("conventions.")   ? "scenario"
                  : leaf.key.ends_with("capacity_bytes")   ? capacity_origin
                                                           : "graph";
-    const std::string last = leaf.key.substr(leaf.key.rfind('.') + 1);
-    if (row.a && known(list, last)) explain_into(row, last, a.scenario);
+    // A service's figures are known by their whole key, a step's by the last part of it.
+    const bool served = leaf.key.starts_with("inference.");
+    const std::string id = served ? leaf.key : leaf.key.substr(leaf.key.rfind('.') + 1);
+    if (row.a && known(list, id)) explain_into(row, id, a.scenario);
     rows.push_back(std::move(row));
   }
   for (const report::Explainable& e : list) {
     bool shown = false;
-    for (const QuantityRow& row : rows) shown = shown || row.id.substr(row.id.rfind('.') + 1) == e.id;
+    for (const QuantityRow& row : rows) shown = shown || row.id == e.id || row.id.substr(row.id.rfind('.') + 1) == e.id;
     if (shown) continue;
     const Result<std::vector<report::Explanation>> found = report::explain(e.id, &a.scenario, {});
     if (!found || found->empty()) continue;

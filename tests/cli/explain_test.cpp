@@ -1,5 +1,6 @@
 // `dtcalc explain`: both readings of every quantity, and every formula of the registry.
 #include <cmath>
+#include <sstream>
 
 #include "cli/program.hpp"
 
@@ -57,7 +58,9 @@ TEST_CASE("every formula of the registry can be explained", "[cli]") {
   for (const json& known : dtcalc_json({"explain"})) {
     const std::string id = known["id"];
     CAPTURE(id);
-    const json explained = dtcalc_json(on_gpt2("explain", {id}));
+    std::vector<std::string> arguments = on_gpt2("explain", {id});
+    if (id.starts_with("inference.")) arguments.insert(arguments.end(), {"--set", "inference.batch=2"});
+    const json explained = dtcalc_json(arguments);
     CHECK(explained["id"] == id);
     const json& form = explained["closed_forms"][0];
     CHECK_FALSE(form["formula"].get<std::string>().empty());
@@ -86,6 +89,36 @@ TEST_CASE("explain --list shows the equations with their functions, or why there
     if (row["equation"] == "E.2") derived = row["functions"].empty();
   }
   CHECK(derived);
+}
+
+TEST_CASE("explain's lists and explanations fit a terminal", "[cli]") {
+  const std::string dpo = std::string(DTCALC_SOURCE_DIR) + "/presets/scenarios/dpo.json";
+  const std::pair<std::vector<std::string>, std::size_t> outputs[] = {
+      {{"explain"}, 80}, {{"explain", "--list"}, 80}, {{"explain", "model_flop", dpo}, 120}};
+  for (const auto& [arguments, columns] : outputs) {
+    CAPTURE(arguments.back());
+    std::istringstream lines(run_dtcalc(arguments).output);
+    for (std::string line; std::getline(lines, line);) {
+      CAPTURE(line);
+      CHECK(line.size() <= columns + 3);  // a few of its letters take two bytes
+    }
+  }
+}
+
+TEST_CASE("explain speaks of each model of a step, and of the step's own closed form", "[cli]") {
+  const std::string dpo = std::string(DTCALC_SOURCE_DIR) + "/presets/scenarios/dpo.json";
+  const json flop = dtcalc_json({"explain", "model_flop", dpo});
+  bool of_policy = false, of_step = false;
+  for (const json& form : flop["closed_forms"]) {
+    if (form.contains("tower")) of_policy = of_policy || form["tower"] == "policy";
+    if (form.value("id", "") != "dpo_flops") continue;
+    of_step = true;
+    CHECK(form["graph"] == flop["value"]);
+    // 16 N a token pair leaves the S x S products out, and counts the embedding's rows: a few percent of Llama 3 8B.
+    CHECK(std::abs(form["difference"].get<double>()) < 0.05 * flop["value"].get<double>());
+  }
+  CHECK(of_policy);
+  CHECK(of_step);
 }
 
 TEST_CASE("explain refuses what it does not know", "[cli]") {
