@@ -20,6 +20,7 @@
 #include "kernels/activation.hpp"
 #include "kernels/attention_flash.hpp"
 #include "kernels/attention_naive.hpp"
+#include "kernels/cast_fp8.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/embedding.hpp"
 #include "kernels/head_norm_rope.hpp"
@@ -232,6 +233,23 @@ void activations(Run& run) {
   m.release();
 }
 
+void casts(Run& run) {
+  Memory& m = run.memory;
+  const bf16* const x = m.random<bf16>(rows * width);
+  auto *const out = m.random<std::uint8_t>(rows * width), *const transposed = m.random<std::uint8_t>(rows * width);
+  auto* const scale = m.random<float>(2);
+  const Context context;
+  const auto row = [&](const char* name, double bytes, std::uint8_t* to, std::uint8_t* across) {
+    run.bytes(name, bytes * wide_bytes, [&, to, across] {
+      return cast_fp8<bf16>(context, Fp8::e4m3, rows, width, x, scale, to, across, scale + 1);
+    });
+  };
+  row("cast to fp8", 1.5, out, nullptr);
+  row("cast to fp8, transposed", 1.5, nullptr, transposed);
+  row("cast to fp8, plain and transposed", 2, out, transposed);
+  m.release();
+}
+
 void ends(Run& run) {
   Memory& m = run.memory;
   bf16* const logits = m.random<bf16>(rows * vocabulary);
@@ -338,6 +356,7 @@ int main(int count, char** arguments) {
   peaks(run);
   norms(run);
   activations(run);
+  casts(run);
   ends(run);
   optimizers(run);
   attentions(run);
