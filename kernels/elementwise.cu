@@ -186,7 +186,7 @@ cudaError_t bias_gradient(const Context& context, std::int64_t rows, std::int64_
     return cudaGetLastError();
   });
   if (status != cudaSuccess) return status;
-  return join_partials(context, slices, columns, partials, columns, dbias);
+  return join_partials(context, slices, columns, partials, dbias);
 }
 
 template <class T>

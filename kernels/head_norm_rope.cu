@@ -223,7 +223,7 @@ cudaError_t head_norm_rope_backward(const Context& context, const HeadNormRope& 
       shape, static_cast<int>(size), dy, dx, x, weight, cosine, sine, rstd, partials);
   status = cudaGetLastError();
   if (status != cudaSuccess || dweight == nullptr) return status;
-  return join_partials(context, blocks_of(shape), size, partials, size, dweight);
+  return join_partials(context, blocks_of(shape), size, partials, dweight);
 }
 
 #define DTCALC_INSTANTIATE(T)                                                                             \

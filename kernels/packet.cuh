@@ -44,6 +44,24 @@ __device__ inline float low_half(std::uint32_t word, fp16) {
 __device__ inline float high_half(std::uint32_t word, fp16) {
   return __half2float(__ushort_as_half(static_cast<unsigned short>(word >> 16)));
 }
+/// Two neighbours rounded at once, by one instruction.
+__device__ inline std::uint32_t pair_of(float low, float high, bf16) {
+  const __nv_bfloat162 both = __floats2bfloat162_rn(low, high);
+  return *reinterpret_cast<const std::uint32_t*>(&both);
+}
+__device__ inline std::uint32_t pair_of(float low, float high, fp16) {
+  const __half2 both = __floats2half2_rn(low, high);
+  return *reinterpret_cast<const std::uint32_t*>(&both);
+}
+__device__ inline std::uint32_t pair_sum(std::uint32_t a, std::uint32_t b, bf16) {
+  const __nv_bfloat162 sum =
+      __hadd2(*reinterpret_cast<const __nv_bfloat162*>(&a), *reinterpret_cast<const __nv_bfloat162*>(&b));
+  return *reinterpret_cast<const std::uint32_t*>(&sum);
+}
+__device__ inline std::uint32_t pair_sum(std::uint32_t a, std::uint32_t b, fp16) {
+  const __half2 sum = __hadd2(*reinterpret_cast<const __half2*>(&a), *reinterpret_cast<const __half2*>(&b));
+  return *reinterpret_cast<const std::uint32_t*>(&sum);
+}
 __device__ inline std::uint32_t bits_of(bf16 x) { return __bfloat16_as_ushort(x); }
 __device__ inline std::uint32_t bits_of(fp16 x) { return __half_as_ushort(x); }
 
@@ -69,7 +87,37 @@ struct alignas(W * sizeof(T)) Packet {
     }
   }
   __device__ void set(int i, float x) { put(i, from_float<T>(x)); }
+  /// All of them: half the instructions of one by one.
+  __device__ void set(const float (&x)[W]) {
+    if constexpr (paired) {
+#pragma unroll
+      for (int i = 0; i < W; i += 2) word[i / 2] = pair_of(x[i], x[i + 1], T{});
+    } else {
+#pragma unroll
+      for (int i = 0; i < W; ++i) word[i] = from_float<T>(x[i]);
+    }
+  }
+  __device__ void get(float (&x)[W]) const {
+#pragma unroll
+    for (int i = 0; i < W; ++i) x[i] = (*this)[i];
+  }
 };
+
+/// The sums of the elements, rounded to T. Pairs are added by one instruction, which rounds once: the bits are those of
+/// a sum in float that is then rounded, since that one is exact unless the lesser number is below a quarter of the
+/// result's last place.
+template <class T, int W>
+__device__ Packet<T, W> sum_of(const Packet<T, W>& a, const Packet<T, W>& b) {
+  Packet<T, W> sum;
+  if constexpr (Packet<T, W>::paired) {
+#pragma unroll
+    for (int i = 0; i < W / 2; ++i) sum.word[i] = pair_sum(a.word[i], b.word[i], T{});
+  } else {
+#pragma unroll
+    for (int i = 0; i < W; ++i) sum.set(i, a[i] + b[i]);
+  }
+  return sum;
+}
 
 /// The same, of data that nobody reads again soon (streaming), or that is used again (default policy).
 enum class Reuse { no, yes };
@@ -119,6 +167,12 @@ template <class T, class Body>
 auto with_width(bool packets, Body body) {
   if (packets) return body(std::integral_constant<int, packet_width<T>>{});
   return body(std::integral_constant<int, 1>{});
+}
+
+/// Lets a kernel have more dynamic shared memory than the 48 KiB that every kernel may.
+template <class Kernel>
+cudaError_t allow_shared(Kernel kernel, std::int64_t bytes) {
+  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
 }
 
 /// x (one grid dimension) holds 2^31 - 1 blocks: more than any tensor has.

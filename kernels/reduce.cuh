@@ -41,21 +41,45 @@ __device__ void block_sum(V (&value)[N], V* shared) {
   for (int n = 0; n < N; ++n) value[n] = warp_sum(lane < warps ? shared[n * warp_size + lane] : V(0));
 }
 
-/// sum[c] += partials[0][c] + … + partials[blocks - 1][c], two levels in a fixed order; `partials` (blocks, columns)
-/// with `stride` floats between rows. Launched with join_threads threads.
+/// Sums of N numbers (a power of two) over a warp in N + 4 - log2(N) shuffles rather than 5 N: with each halving of the
+/// distance a lane hands over half of its numbers. The result is the sum of number lane / (32 / N).
+template <int N>
+__device__ float warp_transposed_sum(float (&value)[N]) {
+  const int lane = static_cast<int>(threadIdx.x) % warp_size;
+  int distance = warp_size / 2;
+#pragma unroll
+  for (int kept = N / 2; kept > 0; kept /= 2) {
+    const bool upper = (lane & distance) != 0;
+#pragma unroll
+    for (int i = 0; i < kept; ++i) {
+      const float away = upper ? value[i] : value[i + kept], mine = upper ? value[i + kept] : value[i];
+      value[i] = mine + __shfl_xor_sync(0xFFFFFFFFU, away, distance);
+    }
+    distance /= 2;
+  }
+  for (; distance > 0; distance /= 2) value[0] += __shfl_xor_sync(0xFFFFFFFFU, value[0], distance);
+  return value[0];
+}
+
+/// Two sums, first[c] and, with gridDim.y = 2, second[c] += partials[0][y][c] + … + partials[blocks - 1][y][c], two
+/// levels in a fixed order; `partials` (blocks, gridDim.y, columns). Null: not wanted. Launched with join_threads.
 inline constexpr int join_columns = 32, join_rows = 16;
 inline constexpr int join_threads = join_columns * join_rows;
 
 template <class G>
-__global__ void join_partials_kernel(std::int64_t blocks, std::int64_t columns, const float* partials,
-                                     std::int64_t stride, G* sum) {
+__global__ void __launch_bounds__(join_threads)
+    join_partials_kernel(int blocks, std::int64_t columns, const float* partials, G* first, G* second) {
   __shared__ float part[join_rows][join_columns];
+  G* const sum = blockIdx.y == 0 ? first : second;
+  if (sum == nullptr) return;
   const int column_lane = static_cast<int>(threadIdx.x) % join_columns;
   const int row_lane = static_cast<int>(threadIdx.x) / join_columns;
   const std::int64_t column = std::int64_t{blockIdx.x} * join_columns + column_lane;
+  const float* const from = partials + blockIdx.y * columns + column;
   float value = 0;
   if (column < columns) {
-    for (std::int64_t block = row_lane; block < blocks; block += join_rows) value += partials[block * stride + column];
+#pragma unroll 8
+    for (int block = row_lane; block < blocks; block += join_rows) value += from[block * (gridDim.y * columns)];
   }
   part[row_lane][column_lane] = value;
   __syncthreads();
@@ -66,11 +90,22 @@ __global__ void join_partials_kernel(std::int64_t blocks, std::int64_t columns, 
   sum[column] = from_float<G>(to_float(sum[column]) + total);
 }
 
+/// `partials` (blocks, columns).
 template <class G>
 cudaError_t join_partials(const Context& context, std::int64_t blocks, std::int64_t columns, const float* partials,
-                          std::int64_t stride, G* sum) {
+                          G* sum) {
   join_partials_kernel<<<grid_of(ceil_div(columns, join_columns)), join_threads, 0, context.stream>>>(
-      blocks, columns, partials, stride, sum);
+      static_cast<int>(blocks), columns, partials, sum, static_cast<G*>(nullptr));
+  return cudaGetLastError();
+}
+
+/// Two sums in one launch: `partials` (blocks, 2, columns); either result may be null.
+template <class G>
+cudaError_t join_two_partials(const Context& context, std::int64_t blocks, std::int64_t columns, const float* partials,
+                              G* first, G* second) {
+  const dim3 grid(static_cast<unsigned>(ceil_div(columns, join_columns)), 2);
+  join_partials_kernel<<<grid, join_threads, 0, context.stream>>>(static_cast<int>(blocks), columns, partials, first,
+                                                                  second);
   return cudaGetLastError();
 }
 

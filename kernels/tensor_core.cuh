@@ -10,6 +10,7 @@
 
 #include <cstdint>
 
+#include "kernels/async_copy.cuh"
 #include "kernels/packet.cuh"
 
 namespace dtcalc::cuda {
@@ -23,19 +24,6 @@ __device__ constexpr int tile_offset(int row, int chunk) {
   constexpr int group = (chunks & -chunks) < 8 ? (chunks & -chunks) : 8;
   return (row * chunks + (chunk ^ ((row / (8 / group)) & (group - 1)))) * 8;
 }
-
-__device__ inline std::uint32_t shared_address(const void* pointer) {
-  return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
-}
-
-/// 16 bytes to shared memory without passing through registers; zeros where `valid` is false (nothing is read then).
-__device__ inline void copy_async(void* to, const void* from, bool valid) {
-  const int bytes = valid ? 16 : 0;
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(shared_address(to)), "l"(from), "r"(bytes)
-               : "memory");
-}
-__device__ inline void copies_commit() { asm volatile("cp.async.commit_group;\n" ::: "memory"); }
-__device__ inline void copies_wait() { asm volatile("cp.async.wait_group 0;\n" ::: "memory"); }
 
 /// Starts copying rows [first, first + R) of a matrix (rows, H) whose rows lie `stride` elements apart; rows from
 /// `rows` on are zeros.
