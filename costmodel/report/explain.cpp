@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 #include "costmodel/formulas/expression.hpp"
 #include "costmodel/formulas/registry.hpp"
@@ -74,6 +75,19 @@ void override_with(Symbols& symbols, const Given& given) {
 /// The symbol of another figure: its key without the section.
 std::string symbol_of(const Quantity& q) { return std::string(q.id.substr(q.id.rfind('.') + 1)); }
 
+/// Where it stands in the estimate's JSON.
+std::string key_of(const Quantity& q) {
+  const bool exposed = q.id.ends_with("_exposed_s");
+  const bool counted = q.topic == Topic::flop || q.topic == Topic::executed_flop;
+  const std::string_view section = q.id.starts_with(kServed)                    ? ""
+                                   : q.topic == Topic::communication || exposed ? "communication."
+                                   : q.topic == Topic::time                     ? "time."
+                                   : counted                                    ? "flops."
+                                   : std::string_view(q.unit) == "B"            ? "memory."
+                                                                                : "model.";
+  return fmt::format("{}{}", section, q.id);
+}
+
 /// The model whose symbols a form of the whole step is written in: the first one that is trained.
 const EvaluatedTower& leading(const Evaluated& e) {
   const auto found =
@@ -85,7 +99,7 @@ Symbols symbols_of_step(const Evaluated& e, const std::vector<Quantity>& figures
   Symbols symbols = symbols_of(leading(e), scope);
   for (const Quantity& q : figures) {
     const double value = q.value(e);
-    if (std::isfinite(value)) symbols[symbol_of(q)] = {symbol_of(q), q.title, value, "graph", {}};
+    if (std::isfinite(value)) symbols[symbol_of(q)] = {symbol_of(q), q.title, value, "graph", key_of(q)};
   }
   const auto replace = [&](const char* name, double value) { symbols[name].value = value; };
   if (e.serving) return symbols;
@@ -96,9 +110,44 @@ Symbols symbols_of_step(const Evaluated& e, const std::vector<Quantity>& figures
   return symbols;
 }
 
+/// An evaluation, and what the forms of its figures read from it: each table is made once, however many figures ask.
+class Reading {
+ public:
+  Reading(Evaluated evaluated, const std::vector<Quantity>& figures, const Given& given)
+      : evaluated_(std::move(evaluated)), figures_(figures), given_(given), alone_(evaluated_.towers.size()) {}
+
+  const Evaluated& evaluated() const { return evaluated_; }
+  const Symbols& of_step(Scope scope) {
+    return table(evaluated_.towers.size(), scope, [&] { return symbols_of_step(evaluated_, figures_, scope); });
+  }
+  const Symbols& of_tower(std::size_t tower, Scope scope) {
+    return table(tower, scope, [&] { return symbols_of(evaluated_.towers[tower], scope); });
+  }
+  /// The tower as if it were all of the step.
+  const Evaluated& alone(std::size_t tower) {
+    const EvaluatedTower& t = evaluated_.towers[tower];
+    if (!alone_[tower]) alone_[tower] = Evaluated{t.tower.scenario, t.totals, {t}, evaluated_.serving};
+    return *alone_[tower];
+  }
+
+ private:
+  template <class Make>
+  const Symbols& table(std::size_t tower, Scope scope, Make make) {
+    const auto [at, is_new] = tables_.try_emplace({tower, scope});
+    if (is_new) at->second = make(), override_with(at->second, given_);
+    return at->second;
+  }
+
+  Evaluated evaluated_;
+  const std::vector<Quantity>& figures_;
+  const Given& given_;
+  std::map<std::pair<std::size_t, Scope>, Symbols> tables_;
+  std::vector<std::optional<Evaluated>> alone_;
+};
+
 /// Adds a form with its value beside `figure`, the graph's.
 void add_form(const Form& form, const EvaluatedTower& t, bool several, double figure, const Quantity& quantity,
-              Symbols symbols, const Given& given, Explanation& result) {
+              const Symbols& symbols, Explanation& result) {
   ClosedForm closed;
   if (form.row.empty())
     closed.title = form.title, closed.equation = form.equation, closed.formula = form.formula,
@@ -107,7 +156,6 @@ void add_form(const Form& form, const EvaluatedTower& t, bool several, double fi
     closed = from_row(*formulas::find_formulas(form.row).front());
   if (several && !form.whole) closed.tower = t.tower.name;
   closed.figure = figure;
-  override_with(symbols, given);
   closed = closed_form(std::move(closed), symbols, result.inputs);
   if (closed.value && !equal(*closed.value, figure)) {
     closed.why = differences(t.tower.scenario, quantity.topic);
@@ -116,8 +164,8 @@ void add_form(const Form& form, const EvaluatedTower& t, bool several, double fi
   result.closed_forms.push_back(std::move(closed));
 }
 
-Explanation explain_quantity(const Quantity& quantity, const Evaluated& e, const std::vector<Quantity>& figures,
-                             const Given& given) {
+Explanation explain_quantity(const Quantity& quantity, Reading& reading) {
+  const Evaluated& e = reading.evaluated();
   Explanation result;
   result.id = quantity.id, result.title = quantity.title, result.unit = quantity.unit;
   result.value = quantity.value(e);
@@ -127,34 +175,37 @@ Explanation explain_quantity(const Quantity& quantity, const Evaluated& e, const
   for (const Form& form : quantity.forms) {
     if (form.whole) {
       if (form.when(leading(e).tower))
-        add_form(form, leading(e), several, *result.value, quantity, symbols_of_step(e, figures, quantity.scope), given,
-                 result);
+        add_form(form, leading(e), several, *result.value, quantity, reading.of_step(quantity.scope), result);
       continue;
     }
-    for (const EvaluatedTower& t : e.towers) {
+    for (std::size_t i = 0; i < e.towers.size(); ++i) {
+      const EvaluatedTower& t = e.towers[i];
       if (!form.when(t.tower) || (several && is_serving(t.tower.work))) continue;
       if (e.serving && form.when == always) continue;
-      Evaluated alone{t.tower.scenario, t.totals, {t}, e.serving};
-      const double figure = quantity.value(alone);
       if (several && t.tower.borrows_weights && quantity.scope == Scope::micro_batch) continue;
-      add_form(form, t, several, figure, quantity, symbols_of(t, quantity.scope), given, result);
+      add_form(form, t, several, quantity.value(reading.alone(i)), quantity, reading.of_tower(i, quantity.scope),
+               result);
     }
   }
   return result;
 }
 
-Explanation explain_row(const formulas::FormulaRow& row, const Scenario* scenario, const Given& given) {
+/// Those of the model that is trained.
+Explanation explain_row(const formulas::FormulaRow& row, Reading* reading, const Given& given) {
   Explanation result;
   result.id = row.id, result.title = row.title, result.unit = row.unit;
-  Symbols symbols;
-  if (scenario) {
+  Symbols only_given;
+  const Symbols* symbols = &only_given;
+  if (reading) {
     const std::string_view equation = row.equation;
     const bool decodes = equation.starts_with("12") || equation.starts_with("13") || equation.starts_with("D.");
     const Scope scope = decodes ? Scope::inference : row.unit == "B" ? Scope::micro_batch : Scope::step;
-    symbols = symbols_of(leading(evaluated_step(*scenario)), scope);
+    const Evaluated& e = reading->evaluated();
+    symbols = &reading->of_tower(static_cast<std::size_t>(&leading(e) - e.towers.data()), scope);
+  } else {
+    override_with(only_given, given);
   }
-  override_with(symbols, given);
-  result.closed_forms.push_back(closed_form(from_row(row), symbols, result.inputs));
+  result.closed_forms.push_back(closed_form(from_row(row), *symbols, result.inputs));
   return result;
 }
 
@@ -176,12 +227,60 @@ std::vector<Quantity> step_quantities() {
   return all;
 }
 
-Result<std::vector<Explanation>> explain_served(const Quantity& q, const Scenario& scenario, const Given& given) {
-  if (!scenario.has_inference)
-    return Error{std::string(q.id), "", "is of a service, and the scenario has none",
-                 "add an inference section, e.g. --set inference.batch=1"};
-  return std::vector<Explanation>{explain_quantity(q, evaluated_service(scenario), served_quantities(), given)};
-}
+/// What is asked of one scenario, evaluated when it is needed first.
+class Explainer {
+ public:
+  Explainer(const Scenario* scenario, const Given& given) : scenario_(scenario), given_(given) {}
+
+  Result<std::vector<Explanation>> explain(const std::string& quantity) {
+    const std::string id = without_section(quantity);
+    const Quantity* step = find(of_step_, id);
+    const Quantity* served = find(served_quantities(), quantity);
+    if (!step && !served) served = find(served_quantities(), fmt::format("{}{}", kServed, quantity));
+    // A service alone has the figures of its memory where a training has those of its step.
+    if (step && scenario_ && !scenario_->has_training)
+      if (const Quantity* memory = find(served_quantities(), fmt::format("{}memory.{}", kServed, id)))
+        step = nullptr, served = memory;
+    if ((step || served) && !scenario_)
+      return Error{quantity, "", "is a quantity of a scenario", "give a scenario file, or --model and --hardware"};
+    if (served && !step) return explain_served(*served);
+    if (step) {
+      if (!scenario_->has_training)
+        return Error{quantity, "", "is of a training step, and the scenario has none",
+                     "add a training section, e.g. --set training.micro_batch=1, or explain inference.decode_step_s"};
+      return std::vector<Explanation>{explain_quantity(*step, *reading_of_step())};
+    }
+    std::vector<Explanation> result;
+    for (const formulas::FormulaRow* row : formulas::find_formulas(quantity))
+      result.push_back(explain_row(*row, reading_of_step(), given_));
+    if (!result.empty()) return result;
+    std::vector<std::string> names;
+    for (const Explainable& known : explainable()) names.push_back(known.id);
+    const std::string near = nearest(quantity, names);
+    return Error{quantity, "", "is no quantity and no equation",
+                 near.empty() ? "dtcalc explain lists them" : fmt::format("did you mean {}?", near)};
+  }
+
+ private:
+  Result<std::vector<Explanation>> explain_served(const Quantity& q) {
+    if (!scenario_->has_inference)
+      return Error{std::string(q.id), "", "is of a service, and the scenario has none",
+                   "add an inference section, e.g. --set inference.batch=1"};
+    if (!service_) service_.emplace(evaluated_service(*scenario_), served_quantities(), given_);
+    return std::vector<Explanation>{explain_quantity(q, *service_)};
+  }
+
+  /// None without a scenario.
+  Reading* reading_of_step() {
+    if (!step_ && scenario_) step_.emplace(evaluated_step(*scenario_), of_step_, given_);
+    return step_ ? &*step_ : nullptr;
+  }
+
+  const Scenario* scenario_;
+  const Given& given_;
+  const std::vector<Quantity> of_step_ = step_quantities();
+  std::optional<Reading> step_, service_;
+};
 
 }  // namespace
 
@@ -197,33 +296,17 @@ std::vector<Explainable> explainable() {
 }
 
 Result<std::vector<Explanation>> explain(const std::string& quantity, const Scenario* scenario, const Given& given) {
-  const std::vector<Quantity> of_step = step_quantities();
-  const std::string id = without_section(quantity);
-  const Quantity* step = find(of_step, id);
-  const Quantity* served = find(served_quantities(), quantity);
-  if (!step && !served) served = find(served_quantities(), fmt::format("{}{}", kServed, quantity));
-  // A service alone has the figures of its memory where a training has those of its step.
-  if (step && scenario && !scenario->has_training)
-    if (const Quantity* memory = find(served_quantities(), fmt::format("{}memory.{}", kServed, id)))
-      step = nullptr, served = memory;
-  if ((step || served) && !scenario)
-    return Error{quantity, "", "is a quantity of a scenario", "give a scenario file, or --model and --hardware"};
-  if (served && !step) return explain_served(*served, *scenario, given);
-  if (step) {
-    if (!scenario->has_training)
-      return Error{quantity, "", "is of a training step, and the scenario has none",
-                   "add a training section, e.g. --set training.micro_batch=1, or explain inference.decode_step_s"};
-    return std::vector<Explanation>{explain_quantity(*step, evaluated_step(*scenario), of_step, given)};
-  }
-  std::vector<Explanation> result;
-  for (const formulas::FormulaRow* row : formulas::find_formulas(quantity))
-    result.push_back(explain_row(*row, scenario, given));
-  if (!result.empty()) return result;
-  std::vector<std::string> names;
-  for (const Explainable& known : explainable()) names.push_back(known.id);
-  const std::string near = nearest(quantity, names);
-  return Error{quantity, "", "is no quantity and no equation",
-               near.empty() ? "dtcalc explain lists them" : fmt::format("did you mean {}?", near)};
+  return Explainer(scenario, given).explain(quantity);
+}
+
+std::vector<Result<std::vector<Explanation>>> explain_each(std::span<const std::string> quantities,
+                                                           const Scenario& scenario) {
+  const Given none;
+  Explainer explainer(&scenario, none);
+  std::vector<Result<std::vector<Explanation>>> all;
+  all.reserve(quantities.size());
+  for (const std::string& quantity : quantities) all.push_back(explainer.explain(quantity));
+  return all;
 }
 
 }  // namespace dtcalc::report

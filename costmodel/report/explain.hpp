@@ -1,10 +1,11 @@
 // Where a figure comes from: the graph's own sum beside the closed forms of the notes, with the numbers put in. Called
-// by `dtcalc explain`.
+// by `dtcalc explain` and by the program's table of all quantities.
 #pragma once
 
 #include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -64,6 +65,10 @@ std::vector<Explainable> explainable();
 /// inputs are given. An unknown quantity is an error with the nearest one.
 Result<std::vector<Explanation>> explain(const std::string& quantity, const Scenario* scenario,
                                          const std::map<std::string, double, std::less<>>& given);
+
+/// The same for many quantities of one scenario, which is evaluated once: what a table of all of them shows.
+std::vector<Result<std::vector<Explanation>>> explain_each(std::span<const std::string> quantities,
+                                                           const Scenario& scenario);
 
 /// Whether a closed form gives the graph's figure: both round a few dozen times.
 bool equal(double closed, double graph);

@@ -20,6 +20,7 @@ struct Size {
 QString text_of(Unit unit, double value) {
   const auto local = [](std::string text) {
     QString out = QString::fromStdString(text);
+    if (out.endsWith(QStringLiteral(" us"))) out.chop(2), out += QStringLiteral("µs");  // as on the axes
     return out.replace(QLatin1Char('.'), QLocale().decimalPoint());
   };
   const int digits = 3;
@@ -48,6 +49,11 @@ QString text_of(Unit unit, double value) {
       return QLocale().toString(value / (std::string_view(name) == "k" ? 1e3 : factor), 'g', digits) +
              QString::fromUtf8(name);
   return QLocale().toString(value, 'g', 4);
+}
+
+QString percent_text(double percent) {
+  constexpr double most = 1e5;  // more places say nothing and fit no column
+  return std::abs(percent) < most ? QLocale().toString(percent, 'f', 1) : QLocale().toString(percent, 'g', 3);
 }
 
 }  // namespace dtcalc::gui

@@ -9,5 +9,7 @@ enum class Unit : unsigned char { bytes, seconds, flop_per_s, flop, flop_per_byt
 
 /// Three significant digits: "3.2 GiB", "1.25 s", "51.0 %".
 QString text_of(Unit unit, double value);
+/// A difference in percent, without the sign of percent: 12.3, -99.0, 2.73e+10.
+QString percent_text(double percent);
 
 }  // namespace dtcalc::gui

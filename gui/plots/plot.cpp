@@ -6,6 +6,8 @@
 #include <cmath>
 #include <vector>
 
+#include "gui/plots/names.hpp"
+
 namespace dtcalc::gui {
 namespace {
 
@@ -19,7 +21,7 @@ Prefixed prefix_for(Unit unit, double maximum) {
   static constexpr std::array<Prefixed, 6> kBytes{
       {{1, "B"}, {0x1p10, "KiB"}, {0x1p20, "MiB"}, {0x1p30, "GiB"}, {0x1p40, "TiB"}, {0x1p50, "PiB"}}};
   static constexpr std::array<Prefixed, 7> kSeconds{
-      {{1e-9, "ns"}, {1e-6, "us"}, {1e-3, "ms"}, {1, "s"}, {3600, "h"}, {86400, "d"}, {31557600, "years"}}};
+      {{1e-9, "ns"}, {1e-6, "µs"}, {1e-3, "ms"}, {1, "s"}, {3600, "h"}, {86400, "d"}, {31557600, "years"}}};
   static constexpr std::array<Prefixed, 7> kRates{
       {{1, ""}, {1e3, "k"}, {1e6, "M"}, {1e9, "G"}, {1e12, "T"}, {1e15, "P"}, {1e18, "E"}}};
   const auto choose = [&](const auto& list) {
@@ -172,6 +174,7 @@ QCustomPlot* new_plot(QWidget* parent, const QString& title) {
   plot->plotLayout()->setRowSpacing(1);
   plot->axisRect()->setMinimumMargins(QMargins(8, 6, 18, 6));
   for (QCPAxis* axis : {plot->xAxis, plot->yAxis}) axis->setSubTicks(false);
+  QObject::connect(plot, &QCustomPlot::afterLayout, plot, [plot] { place_names(*plot); });
   set_title(*plot, title);
   return plot;
 }
@@ -251,18 +254,6 @@ void log_axis(QCPAxis& axis, const QString& what, Unit unit, double minimum, dou
   }
   axis.setScaleType(QCPAxis::stLogarithmic);
   axis.setRange(low, high);
-}
-
-QCPItemText* annotate(QCustomPlot& plot, double x, double y, const QString& text, const QColor& colour, bool right,
-                      bool above) {
-  auto* item = new QCPItemText(&plot);
-  item->setPositionAlignment((right ? Qt::AlignLeft : Qt::AlignRight) | (above ? Qt::AlignBottom : Qt::AlignTop));
-  item->position->setCoords(x, y);
-  item->setText(text);
-  item->setColor(colour);
-  item->setFont(plot.xAxis->tickLabelFont());
-  item->setPadding(QMargins(5, 2, 5, 2));
-  return item;
 }
 
 void line_at(QCustomPlot& plot, double value, const QString& name, const QColor& colour, Line look) {

@@ -8,7 +8,6 @@
 #include "gui/plots/theme.hpp"
 
 class QCPAxis;
-class QCPItemText;
 class QCustomPlot;
 class QWidget;
 
@@ -28,9 +27,6 @@ void whole_axis(QCPAxis& axis, const QString& what, double maximum);
 /// A logarithmic axis over [minimum, maximum] and a little more.
 void log_axis(QCPAxis& axis, const QString& what, Unit unit, double minimum, double maximum);
 
-/// A text at a point: right of it or left, above or below.
-QCPItemText* annotate(QCustomPlot& plot, double x, double y, const QString& text, const QColor& colour,
-                      bool right = true, bool above = true);
 /// Where a line across the plot lies, and its name: at a value of the y axis with the name at its right or left end, or
 /// at one of the x axis.
 enum class Line : unsigned char { named_right, named_left, vertical };

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "gui/plots/names.hpp"
+
 namespace dtcalc::gui {
 namespace {
 
@@ -99,7 +101,7 @@ void add_curve(QCustomPlot& plot, const Curve& curve) {
 }
 
 void add_point(QCustomPlot& plot, double x, double y, const QString& name, const QColor& colour, double size,
-               bool hollow, bool above) {
+               bool hollow) {
   QCPGraph* graph = plot.addGraph();
   graph->setLineStyle(QCPGraph::lsNone);
   graph->setScatterStyle(QCPScatterStyle(QCPScatterStyle::ssCircle, QPen(colour, 1.6),
@@ -107,7 +109,7 @@ void add_point(QCustomPlot& plot, double x, double y, const QString& name, const
   graph->setName(name);
   graph->setData({x}, {y});
   graph->removeFromLegend();
-  if (!name.isEmpty()) (void)annotate(plot, x, y, name, colour, true, above);
+  if (!name.isEmpty()) name_point(plot, x, y, name, colour);
 }
 
 void show_legend(QCustomPlot& plot, int columns) {

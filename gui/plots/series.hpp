@@ -49,7 +49,7 @@ struct Curve {
 void add_curve(QCustomPlot& plot, const Curve& curve);
 /// A single point with its name beside it.
 void add_point(QCustomPlot& plot, double x, double y, const QString& name, const QColor& colour, double size = 9,
-               bool hollow = false, bool above = true);
+               bool hollow = false);
 /// Shows the legend with so many columns, when there is more than one name.
 void show_legend(QCustomPlot& plot, int columns);
 

@@ -137,7 +137,7 @@ class BatchView : public View {
       if (!p.mark.empty() && p.at.time)
         add_point(*time_, p.at.batch, p.at.time->value(),
                   tr("%1: %2").arg(QString::fromStdString(p.mark), text_of(Unit::seconds, p.at.time->value())),
-                  theme().warning, 8, false, p.mark.find("fastest") == std::string::npos);
+                  theme().warning, 8);
     show_legend(*time_, 2);
   }
 

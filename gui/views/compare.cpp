@@ -111,7 +111,7 @@ class CompareView : public View {
         const auto number = [](double value) { return cell(QLocale().toString(value, 'g', 7), value); };
         const double percent = d.a != 0 ? 100 * (d.b - d.a) / d.a : 0;
         rows.push_back({{cell(QString::fromStdString(d.key)), number(d.a), number(d.b), number(d.b - d.a),
-                         d.a != 0 ? cell(QLocale().toString(percent, 'f', 1), percent) : Cell{},
+                         d.a != 0 ? cell(percent_text(percent), percent) : Cell{},
                          cell(QString::fromStdString(unit_of_key(d.key)))},
                         {}});
       }

@@ -9,6 +9,7 @@
 
 #include "costmodel/report/roofline.hpp"
 #include "gui/models/table_model.hpp"
+#include "gui/plots/names.hpp"
 #include "gui/plots/qcustomplot.hpp"
 #include "gui/plots/series.hpp"
 #include "gui/views/parts.hpp"
@@ -18,6 +19,7 @@ namespace dtcalc::gui {
 namespace {
 
 constexpr double kNearPixels = 14;
+constexpr std::size_t kNamed = 16;  ///< points at most
 
 QString text(std::string_view words) { return QString::fromUtf8(words.data(), static_cast<qsizetype>(words.size())); }
 
@@ -48,7 +50,6 @@ class RooflineView : public View {
     splitter->setSizes({430, 170});
     column->addLayout(head);
     column->addWidget(splitter, 1);
-    connect(plot_, &QCustomPlot::afterLayout, this, [this] { name_largest(); });
     connect(work_, &QComboBox::activated, this, [this] { refresh(); });
     connect(plot_, &QCustomPlot::mouseMove, this, [this](QMouseEvent* event) {
       const int point = point_at(event->pos());
@@ -72,9 +73,8 @@ class RooflineView : public View {
       work_->setCurrentIndex(std::max(0, work_->findText(chosen)));
     }
     clear(*plot_);
-    names_.clear();
     paint_theme(*plot_, theme());
-    selected_ = nullptr, ridge_ = nullptr;
+    selected_ = nullptr;
     const report::RooflineOf& work = roofline_.works[static_cast<std::size_t>(work_->currentIndex())];
     points_ = work.points;
     cards_->show_figures(
@@ -122,9 +122,9 @@ class RooflineView : public View {
     ridge->start->setCoords(roofline_.ridge_flop_per_byte, roofline_.peak.value());
     ridge->end->setCoords(roofline_.ridge_flop_per_byte, plot_->yAxis->range().lower);
     ridge->setPen(QPen(theme().grid.darker(120), 1, Qt::DotLine));
-    ridge_ =
-        annotate(*plot_, roofline_.ridge_flop_per_byte, roofline_.peak.value(),
-                 tr("ridge %1").arg(text_of(Unit::flop_per_byte, roofline_.ridge_flop_per_byte)), theme().muted, false);
+    name_point(*plot_, roofline_.ridge_flop_per_byte, roofline_.peak.value(),
+               tr("ridge %1").arg(text_of(Unit::flop_per_byte, roofline_.ridge_flop_per_byte)), theme().muted);
+    name_largest();
     show_legend(*plot_, 5);
   }
 
@@ -177,33 +177,15 @@ class RooflineView : public View {
         ->setScatterStyle(QCPScatterStyle(QCPScatterStyle::ssCircle, QPen(theme().warning, 1.4), Qt::NoBrush, 8));
   }
 
-  /// Names beside the points that take most time, where they do not cover each other; anew whenever the plot has been
-  /// laid out, because only then the pixels are known.
+  /// Names beside the points that take most time, as far as they have room.
   void name_largest() {
-    for (QCPItemText* name : names_) plot_->removeItem(name);
-    names_.clear();
-    std::vector<QRectF> taken;
-    if (ridge_ != nullptr) taken.emplace_back(ridge_->topLeft->pixelPosition(), ridge_->bottomRight->pixelPosition());
-    const QFontMetricsF metrics(plot_->xAxis->tickLabelFont());
-    for (std::size_t i = 0; i < std::min<std::size_t>(points_.size(), 16); ++i) {
+    for (std::size_t i = 0; i < std::min(points_.size(), kNamed); ++i) {
       const report::RooflinePoint& p = points_[i];
       if (!is_drawn(p)) continue;
       QString name = text(p.name);
       if (name.startsWith(QStringLiteral("block."))) name = name.mid(6);
       name += p.phase == "backward" ? tr(" (b)") : p.phase == "recompute" ? tr(" (r)") : QString();
-      const QPointF at(plot_->xAxis->coordToPixel(p.intensity_flop_per_byte),
-                       plot_->yAxis->coordToPixel(p.achieved.value()));
-      const double width = metrics.horizontalAdvance(name) + 14, height = metrics.height() + 4;
-      for (const auto& [right, above] : {std::pair(true, true), {true, false}, {false, true}, {false, false}}) {
-        const QRectF box(right ? at.x() : at.x() - width, above ? at.y() - height : at.y(), width, height);
-        bool free = QRectF(plot_->axisRect()->rect()).contains(box);
-        for (const QRectF& other : taken) free = free && !other.intersects(box);
-        if (!free) continue;
-        taken.push_back(box);
-        names_.push_back(
-            annotate(*plot_, p.intensity_flop_per_byte, p.achieved.value(), name, theme().text, right, above));
-        break;
-      }
+      name_point_if_free(*plot_, p.intensity_flop_per_byte, p.achieved.value(), name, theme().text);
     }
   }
 
@@ -216,10 +198,9 @@ class RooflineView : public View {
       const double roof = p.attainable.value() > 0 ? p.achieved / p.attainable : 0;
       rows.push_back(
           {{cell(text(p.name)), cell(text(p.phase)), figure(Unit::flop, p.flop.value()), figure(Unit::bytes, p.bytes),
-            cell(QLocale().toString(p.intensity_flop_per_byte, 'g', 3), p.intensity_flop_per_byte),
-            figure(Unit::seconds, p.time.value()), figure(Unit::share, p.time.value() / total),
-            figure(Unit::flop_per_s, p.achieved.value()), figure(Unit::share, roof),
-            cell(p.memory_bound ? tr("memory") : tr("compute"))},
+            figure(Unit::count, p.intensity_flop_per_byte), figure(Unit::seconds, p.time.value()),
+            figure(Unit::share, p.time.value() / total), figure(Unit::flop_per_s, p.achieved.value()),
+            figure(Unit::share, roof), cell(p.memory_bound ? tr("memory") : tr("compute"))},
            {}});
     }
     model_->show(std::move(rows));
@@ -264,10 +245,8 @@ class RooflineView : public View {
   QComboBox* work_;
   QCustomPlot* plot_;
   QCPGraph* selected_ = nullptr;
-  QCPItemText* ridge_ = nullptr;  ///< its name
   TableModel* model_;
   QTableView* table_;
-  std::vector<QCPItemText*> names_;
   report::Roofline roofline_;
   std::vector<report::RooflinePoint> points_;
 };

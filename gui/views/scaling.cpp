@@ -134,7 +134,7 @@ class ScalingView : public View {
     loss_->yAxis->setRange(losses.low * 0.96, losses.high * 1.02);
     add_point(*loss_, here, r.point->loss, tr("yours %1").arg(QLocale().toString(r.point->loss, 'f', 3)),
               theme().warning);
-    if (b) add_point(*loss_, laws::compute_of(*b).value(), b->loss, tr("B"), theme().muted, 8, true, false);
+    if (b) add_point(*loss_, laws::compute_of(*b).value(), b->loss, tr("B"), theme().muted, 8, true);
     show_legend(*loss_, 3);
   }
 
@@ -166,7 +166,7 @@ class ScalingView : public View {
     log_axis(*isoflop_->xAxis, tr("parameters"), Unit::count, x.low, x.high);
     linear_axis(*isoflop_->yAxis, tr("loss (nat per token)"), Unit::count, y.high);
     isoflop_->yAxis->setRange(y.low * 0.98, y.high * 1.01);
-    add_point(*isoflop_, r.point->parameters, r.point->loss, tr("yours"), theme().warning, 9, false, false);
+    add_point(*isoflop_, r.point->parameters, r.point->loss, tr("yours"), theme().warning);
     if (b) add_point(*isoflop_, b->parameters, b->loss, tr("B"), theme().muted, 8, true);
     show_legend(*isoflop_, 4);
   }

@@ -2,6 +2,7 @@
 // the accessible twin of all plots.
 #include <QHeaderView>
 #include <QLineEdit>
+#include <QPlainTextEdit>
 #include <QSortFilterProxyModel>
 #include <QSplitter>
 #include <QVBoxLayout>
@@ -38,31 +39,38 @@ class TableViewOfAll : public View {
                              tr("with numbers"), tr("equation"), tr("origin")},
                             {false, true, true, true, true, false, false, false, false, false}, this);
     table_ = new_table(model_, tr("Quantities"), this);
-    for (const auto& [at, width] : {std::pair<int, int>{quantity, 205},
-                                    {value_a, 125},
-                                    {value_b, 125},
-                                    {difference, 110},
-                                    {percent, 60},
-                                    {unit, 62},
-                                    {formula, 160},
-                                    {numbers, 160},
-                                    {equation, 66}})
+    for (const auto& [at, width] : {std::pair<int, int>{quantity, 240},
+                                    {value_a, 130},
+                                    {value_b, 130},
+                                    {difference, 140},
+                                    {percent, 84},
+                                    {unit, 60},
+                                    {formula, 120},
+                                    {numbers, 120},
+                                    {equation, 90}})
       table_->setColumnWidth(at, width);
     inputs_model_ = new TableModel({tr("input"), tr("value"), tr("meaning"), tr("origin"), tr("set or found at")},
                                    {false, true, false, false, false}, this);
     inputs_ = new_table(inputs_model_, tr("Inputs of the selected quantity"), this);
     inputs_->setColumnWidth(0, 130), inputs_->setColumnWidth(1, 130), inputs_->setColumnWidth(2, 250),
         inputs_->setColumnWidth(3, 150);
+    // Whole, where the columns are too narrow.
+    details_ = new QPlainTextEdit;
+    details_->setReadOnly(true);
+    details_->setTabChangesFocus(true);
+    details_->setWordWrapMode(QTextOption::WrapAtWordBoundaryOrAnywhere);
+    details_->setAccessibleName(tr("Formula of the selected quantity"));
     auto* splitter = new QSplitter(Qt::Vertical);
-    splitter->addWidget(table_);
-    splitter->addWidget(inputs_);
-    splitter->setStretchFactor(0, 4), splitter->setStretchFactor(1, 1);
-    splitter->setSizes({480, 120});
+    for (QWidget* part :
+         {static_cast<QWidget*>(table_), static_cast<QWidget*>(details_), static_cast<QWidget*>(inputs_)})
+      splitter->addWidget(part);
+    splitter->setStretchFactor(0, 4), splitter->setStretchFactor(1, 1), splitter->setStretchFactor(2, 1);
+    splitter->setSizes({410, 90, 150});
     column->addWidget(filter_);
     column->addWidget(splitter, 1);
     connect(filter_, &QLineEdit::textChanged, this,
             [this](const QString& text) { proxy_of(*table_)->setFilterFixedString(text); });
-    connect(table_->selectionModel(), &QItemSelectionModel::currentRowChanged, this, [this] { show_inputs(); });
+    connect(table_->selectionModel(), &QItemSelectionModel::currentRowChanged, this, [this] { show_selected(); });
     connect(inputs_, &QTableView::activated, this, [this](const QModelIndex& at) { jump(at); });
   }
 
@@ -72,7 +80,7 @@ class TableViewOfAll : public View {
     model_->show(model_rows());
     for (const int column : {int{value_b}, int{difference}, int{percent}}) table_->setColumnHidden(column, !pinned);
     if (!table_->currentIndex().isValid()) table_->selectRow(0);
-    show_inputs();
+    show_selected();
   }
 
   report::Table figures() const override {
@@ -92,10 +100,7 @@ class TableViewOfAll : public View {
     std::vector<Row> out;
     for (const QuantityRow& row : rows_) {
       Row r;
-      QStringList tip;  // whole, where the columns are too narrow
-      for (const std::string& part : {row.title, row.a_text, row.formula, row.numbers})
-        if (!part.empty()) tip << QString::fromStdString(part);
-      r.tip = tip.join(QLatin1Char('\n'));
+      r.tip = details_of(row);
       r.cells.resize(model_->titles().size());
       const auto set = [&](Column at, const std::string& text) {
         r.cells[static_cast<std::size_t>(at)] = cell(QString::fromStdString(text));
@@ -110,7 +115,7 @@ class TableViewOfAll : public View {
         set_number(difference, *row.b - *row.a);
         if (*row.a != 0) {
           const double share = 100 * (*row.b - *row.a) / *row.a;
-          r.cells[percent] = cell(QLocale().toString(share, 'f', 1), share);
+          r.cells[percent] = cell(percent_text(share), share);
         }
       }
       set(unit, row.unit), set(formula, row.formula), set(numbers, row.numbers);
@@ -120,15 +125,30 @@ class TableViewOfAll : public View {
     return out;
   }
 
-  void show_inputs() {
+  /// What it is, its formula with letters and with numbers, its value.
+  static QString details_of(const QuantityRow& row) {
+    QString text = QString::fromStdString(row.title.empty() ? row.id : row.title);
+    if (!row.formula.empty()) text += QStringLiteral("\n") + QString::fromStdString(row.formula);
+    if (!row.numbers.empty() && row.numbers != row.formula)
+      text += QStringLiteral("\n= ") + QString::fromStdString(row.numbers);
+    const QString value = row.a ? number_text(*row.a) : QString::fromStdString(row.a_text);
+    return text + QStringLiteral("\n= %1 %2").arg(value, QString::fromStdString(row.unit));
+  }
+
+  void show_selected() {
     std::vector<Row> out;
+    QString details;
     const QModelIndex at = proxy_of(*table_)->mapToSource(table_->currentIndex());
-    if (at.isValid() && static_cast<std::size_t>(at.row()) < rows_.size())
-      for (const report::Input& input : rows_[static_cast<std::size_t>(at.row())].inputs)
+    if (at.isValid() && static_cast<std::size_t>(at.row()) < rows_.size()) {
+      const QuantityRow& row = rows_[static_cast<std::size_t>(at.row())];
+      details = details_of(row);
+      for (const report::Input& input : row.inputs)
         out.push_back({{cell(QString::fromStdString(input.name)), cell(number_text(input.value), input.value),
                         cell(QString::fromStdString(input.meaning)), cell(QString::fromStdString(input.origin)),
                         cell(QString::fromStdString(input.place))},
                        input.place.empty() ? QString() : tr("A double click or Enter goes there")});
+    }
+    if (details != details_->toPlainText()) details_->setPlainText(details);
     inputs_model_->show(std::move(out));
   }
 
@@ -149,6 +169,7 @@ class TableViewOfAll : public View {
   QLineEdit* filter_;
   TableModel *model_, *inputs_model_;
   QTableView *table_, *inputs_;
+  QPlainTextEdit* details_;
   std::vector<QuantityRow> rows_;
 };
 

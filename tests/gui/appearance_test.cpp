@@ -8,9 +8,11 @@
 #include <QPushButton>
 #include <QRegularExpression>
 #include <QStandardPaths>
+#include <QStyle>
 #include <QTableView>
 #include <csignal>
 
+#include "gui/models/table_model.hpp"
 #include "plot_texts.hpp"
 #include "support/catch.hpp"
 #include "support/process.hpp"
@@ -151,6 +153,28 @@ TEST_CASE("where a view has no answer for a method or an image model it says why
   says("scaling", "lora", "Loss along", "frozen");
   says("batch", "clip", "Steps", "noise scale");
   says("inference", "vit", "Latency over the batch", "no inference section");
+}
+
+TEST_CASE("no number of a table is cut, in any preset scenario, alone and beside another one") {
+  for (const ViewKind& kind : view_kinds())
+    for (const std::string& file : preset_scenarios()) {
+      Shown shown(kind.id);
+      REQUIRE(shown.store.load_measured(DTCALC_SOURCE_DIR "/docs/gui/measured.json").empty());
+      shown.store.pin(true);  // the first scenario
+      shown.window.open(QString::fromStdString(file));
+      shown.settle();
+      for (QTableView* table : shown.view().findChildren<QTableView*>())
+        for (int column = 0; table->isVisible() && column < table->model()->columnCount(); ++column)
+          for (int row = 0; row < table->model()->rowCount() && !table->isColumnHidden(column); ++row) {
+            const QModelIndex at = table->model()->index(row, column);
+            if (at.data(TableModel::kSortRole).typeId() != QMetaType::Double) continue;
+            CAPTURE(kind.id, file, at.data().toString().toStdString());
+            // The delegate adds an en space.
+            const int room =
+                table->columnWidth(column) - 2 * (table->style()->pixelMetric(QStyle::PM_FocusFrameHMargin) + 1);
+            CHECK(table->fontMetrics().horizontalAdvance(at.data().toString() + QChar(0x2002)) <= room);
+          }
+    }
 }
 
 TEST_CASE("every axis says what it shows, and its unit where it has one") {

@@ -160,7 +160,7 @@ TEST_CASE("an input of a quantity jumps to its setting in the panel, or to its o
   const int compute = row_with(quantities, "time.mfu");
   REQUIRE(compute >= 0);
   quantities.selectRow(compute);
-  const int model_flop = row_with(inputs, "C");
+  const int model_flop = row_with(inputs, "model_flop");
   REQUIRE(model_flop >= 0);
   Q_EMIT inputs.activated(inputs.model()->index(model_flop, 0));
   CHECK(quantities.currentIndex().siblingAtColumn(0).data().toString() == "flops.model_flop");

@@ -18,7 +18,8 @@ struct PlacedText {
 inline std::vector<PlacedText> item_texts(QCustomPlot& plot) {
   std::vector<PlacedText> texts;
   for (int i = 0; i < plot.itemCount(); ++i)
-    if (auto* item = qobject_cast<QCPItemText*>(plot.item(i)); item != nullptr && !item->text().isEmpty()) {
+    if (auto* item = qobject_cast<QCPItemText*>(plot.item(i));
+        item != nullptr && item->visible() && !item->text().isEmpty()) {
       const QRectF box(item->topLeft->pixelPosition(), item->bottomRight->pixelPosition());
       const QMargins padding = item->padding();
       texts.push_back({item->text(), box.marginsRemoved(QMarginsF(padding))});
