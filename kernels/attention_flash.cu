@@ -95,9 +95,9 @@ template <class T>
 FlashPlan flash_plan(const AttentionShape& shape, const AttentionOptions& options, bool hopper) {
   constexpr int backward_keys = 4, backward_queries = 3;  // scores and dP in both, dV and dK, dQ
   FlashPlan plan{FlashKernel::plain,
-                 {2, {plain_warps, plain_tile}},
-                 {backward_keys, {plain_tile, plain_warps}},
-                 {backward_queries, {plain_warps, plain_tile}}};
+                 {2, {plain_warps, plain_tile}, plain_warps},
+                 {backward_keys, {plain_tile, plain_warps}, plain_warps},
+                 {backward_queries, {plain_warps, plain_tile}, plain_warps}};
   if constexpr (!std::is_same_v<T, float>) {
     with_tensor_size(shape.head_size, [&](auto size) {
       const auto with = [&](auto special) {
@@ -105,10 +105,12 @@ FlashPlan flash_plan(const AttentionShape& shape, const AttentionOptions& option
         using Forward = ForwardTile<H, decltype(special)::value>;
         using Keys = BackwardTile<H, true, decltype(special)::value>;
         using Queries = BackwardTile<H, false, decltype(special)::value>;
+        // Blocks of half a head make scores and dP each for itself.
+        constexpr int products = 2 * (H / Keys::columns) + 2;
         plan = {FlashKernel::tensor_cores,
-                {2, {Forward::query, Forward::key}},
-                {backward_keys, {Keys::visited, Keys::owned}},
-                {backward_queries, {Queries::owned, Queries::visited}}};
+                {2, {Forward::query, Forward::key}, Forward::query},
+                {products, {Keys::visited, Keys::owned}, Keys::owned},
+                {backward_queries, {Queries::owned, Queries::visited}, Queries::owned}};
       };
       if (make_attention(shape, options).special()) {
         with(std::true_type{});
@@ -117,11 +119,22 @@ FlashPlan flash_plan(const AttentionShape& shape, const AttentionOptions& option
       }
     });
     // A consumer of 64 rows leaves out the tiles that only its neighbours need.
-    if (hopper_refusal(shape, options, hopper) == nullptr)
-      plan = {FlashKernel::hopper,
-              {2, {owned_rows, HopperForwardTile<64>::key}},
-              {backward_keys, {HopperBackwardTile<64, true>::visited, owned_rows}},
-              {backward_queries, {owned_rows, HopperBackwardTile<64, false>::visited}}};
+    if (hopper_refusal(shape, options, hopper) == nullptr) {
+      const auto with = [&](auto size) {
+        constexpr int H = decltype(size)::value;
+        using Keys = HopperBackwardTile<H, true>;
+        using Queries = HopperBackwardTile<H, false>;
+        plan = {FlashKernel::hopper,
+                {2, {owned_rows, HopperForwardTile<H>::key}, HopperForwardTile<H>::query},
+                {backward_keys, {Keys::visited, owned_rows}, Keys::owned},
+                {backward_queries, {owned_rows, Queries::visited}, Queries::owned}};
+      };
+      if (shape.head_size == 64) {
+        with(std::integral_constant<int, 64>{});
+      } else {
+        with(std::integral_constant<int, 128>{});
+      }
+    }
   }
   return plan;
 }

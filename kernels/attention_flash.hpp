@@ -22,10 +22,11 @@ struct FlashTile {
 struct FlashPass {
   int products = 0;
   FlashTile tile;
+  std::int64_t owned = 0;  ///< rows of a block: keys of a kv head where keys own, else queries of a head
 };
 enum class FlashKernel { plain, tensor_cores, hopper };
 /// What is executed, for counting and for a law of its time: FLOPs = sum over passes of 2 H products pairs(tile), as
-/// dtcalc::flash_pairs counts them.
+/// dtcalc::flash_pairs counts them. The cost model's table of it is costmodel/evaluate/attention_passes.cpp.
 struct FlashPlan {
   FlashKernel kernel = FlashKernel::plain;
   FlashPass forward, backward_keys, backward_queries;

@@ -95,7 +95,7 @@ ProductTime flash_time(const DeviceRates& rates, const FlashShape& shape, double
     bytes += 8 * elements;
   }
   ProductTime time{};
-  time.compute_s = std::max(flop, longest * rates.multiprocessors) * per_flop;
+  time.compute_s = std::max({flop, longest * rates.multiprocessors, flop * shape.imbalance}) * per_flop;
   time.memory_s = bytes * rates.seconds_per_byte;
   const double rounds = std::max(1.0, tiles * parts * rates.per_multiprocessor);
   time.seconds = latency + before_and_after + side_by_side(time.compute_s, time.memory_s) + rounds * rates.wave_s;

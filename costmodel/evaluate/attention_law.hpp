@@ -15,9 +15,10 @@ struct FlashShape {
   std::int64_t heads;  ///< batch times query heads
   std::int64_t head_size;
   std::int64_t query_tile;  ///< of the stack's kernel
+  double imbalance = 1;     ///< of its passes, where they are known (attention_passes.hpp)
 };
 
-/// `flop` counts whole tiles, `bytes` the operands once.
+/// `flop` counts two products forward and five backward over whole tiles, `bytes` the operands once.
 ProductTime flash_time(const DeviceRates& rates, const FlashShape& shape, double flop, double bytes, bool backward);
 
 }  // namespace dtcalc

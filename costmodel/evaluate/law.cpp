@@ -9,6 +9,25 @@
 namespace dtcalc {
 namespace {
 
+bool is_flash(const Kernel& kernel) {
+  return kernel.contract == Contract::flash || kernel.contract == Contract::flash_backward;
+}
+
+/// What the law of fused attention counts, however many products a stack's kernels execute: two forward, five backward
+/// (Alg. 2 and 3), over the tiles that the software profile names. Rates are published and measured so.
+double flash_law_flop(const Kernel& kernel, const Sizes& sizes, const std::int64_t* values) {
+  const Symbol pairs = kernel.local ? Symbol::flash_pairs_local : Symbol::flash_pairs_global;
+  return (kernel.contract == Contract::flash_backward ? 10 : 4) * static_cast<double>(values[kernel.batch]) *
+         static_cast<double>(values[kernel.k]) * static_cast<double>(sizes.symbol[static_cast<int>(pairs)]);
+}
+
+double flash_imbalance(const Kernel& kernel, const Sizes& sizes, const std::int64_t* values) {
+  const auto of = [&](Symbol symbol) { return static_cast<double>(sizes.symbol[static_cast<int>(symbol)]); };
+  return imbalance(sizes.balance[kernel.local][kernel.contract == Contract::flash_backward],
+                   static_cast<double>(values[kernel.batch]), of(Symbol::heads) / of(Symbol::kv_heads),
+                   sizes.rates.multiprocessors);
+}
+
 /// Products by their own laws where the architecture is known; everything else by bytes, and by FLOPs at least.
 ProductTime datasheet_time(const Kernel& kernel, const Sizes& sizes, const std::int64_t* values,
                            const KernelCost& cost) {
@@ -16,9 +35,9 @@ ProductTime datasheet_time(const Kernel& kernel, const Sizes& sizes, const std::
   const double bytes = cost.read_bytes + cost.written_bytes;
   if (rates.tiles > 0 && cost.flop > 0) {
     const std::int64_t m = values[kernel.m], n = values[kernel.n], k = values[kernel.k], batch = values[kernel.batch];
-    if (kernel.contract == Contract::flash || kernel.contract == Contract::flash_backward)
-      return flash_time(rates, {m, n, batch, k, sizes.flash_query_tile}, cost.flop, bytes,
-                        kernel.contract == Contract::flash_backward);
+    if (is_flash(kernel))
+      return flash_time(rates, {m, n, batch, k, sizes.flash_query_tile, flash_imbalance(kernel, sizes, values)},
+                        flash_law_flop(kernel, sizes, values), bytes, kernel.contract == Contract::flash_backward);
     if (info(kernel.contract).is_product) {
       const double per_flop = kernel.block_weight ? rates.block_time_per_flop : 1;
       ProductTime time = product_time(rates, m, n, k, batch, bytes, 0.5 * half_bytes(sizes.product_dtype), per_flop);
@@ -67,7 +86,9 @@ KernelCost kernel_cost(const Kernel& kernel, const Program& program, const Sizes
     }
     const double loop = product ? 0 : measured.loop_seconds(kernel.law_id, values[kernel.elements]);
     if (rate > 0 || loop > 0) {
-      cost.seconds = rate > 0 ? cost.flop / rate : static_cast<double>(values[kernel.elements]) * loop;
+      const double flop =
+          is_flash(kernel) ? flash_law_flop(kernel, sizes, values) * flash_imbalance(kernel, sizes, values) : cost.flop;
+      cost.seconds = rate > 0 ? flop / rate : static_cast<double>(values[kernel.elements]) * loop;
       if (sizes.bias_is_a_loop && kernel.contract == Contract::product && kernel.operands[3] != kNone) {
         const std::int64_t out = values[kernel.m] * values[kernel.n];
         cost.seconds +=

@@ -60,26 +60,32 @@ StateWidths state_widths(Precision precision, Optimizer optimizer) {
   return w;
 }
 
-std::int64_t flash_pairs(std::int64_t queries, std::int64_t keys, std::int64_t query_tile, std::int64_t key_tile,
-                         bool skip_masked, std::int64_t window) {
-  if (!skip_masked) return queries * keys;
-  std::int64_t pairs = 0;
-  for (std::int64_t from = 0; from < queries; from += query_tile) {
-    const std::int64_t to = std::min(from + query_tile, queries);
-    const std::int64_t last_seen = std::min(keys, to + keys - queries);  // by the last row, exclusive
-    const std::int64_t first_seen = window > 0 ? std::max<std::int64_t>(0, from + keys - queries + 1 - window) : 0;
-    if (last_seen <= first_seen) continue;
-    const std::int64_t begin = first_seen / key_tile * key_tile;
-    const std::int64_t end = std::min(keys, (last_seen + key_tile - 1) / key_tile * key_tile);
-    pairs += (to - from) * (end - begin);
-  }
-  return pairs;
-}
-
 namespace {
 
+/// What fused attention of global or of local layers executes, on whole sequences.
+AttentionPasses set_attention(const Scenario& scenario, bool training, bool local, Sizes& s) {
+  const auto of = [&](Symbol symbol) -> std::int64_t& { return s.symbol[static_cast<int>(symbol)]; };
+  const std::int64_t window = local ? scenario.model.sliding_window : 0, queries = of(Symbol::query),
+                     keys = of(Symbol::key);
+  const AttentionPasses passes = attention_passes(scenario, s.product_dtype, training, keys, window);
+  const AttentionPass law = tiled_pass(scenario, 1);
+  const std::int64_t by_law = pass_pairs(law, queries, keys, window);
+  const auto executed = [&](const AttentionPass& pass) {
+    const bool same = pass.query_tile == law.query_tile && pass.key_tile == law.key_tile &&
+                      pass.skips_masked_tiles == law.skips_masked_tiles;
+    return pass.products == 0 ? 0 : pass.products * (same ? by_law : pass_pairs(pass, queries, keys, window));
+  };
+  of(local ? Symbol::flash_pairs_local : Symbol::flash_pairs_global) = by_law;
+  of(local ? Symbol::flash_forward_local : Symbol::flash_forward_global) = executed(passes.forward);
+  of(local ? Symbol::flash_backward_local : Symbol::flash_backward_global) =
+      executed(passes.backward[0]) + executed(passes.backward[1]);
+  s.balance[local] = {balance_of({passes.forward, {}}, queries, keys, window),
+                      balance_of(passes.backward, queries, keys, window)};
+  return passes;
+}
+
 /// Cuts the sizes of one rank out of the whole.
-void shard(const Scenario& scenario, bool training, Sizes& s) {
+void shard(const Scenario& scenario, bool training, const AttentionPasses& passes, Sizes& s) {
   s.whole_symbol = s.symbol;
   const Layout& l = s.layout;
   if (l.tensor == 1 && l.context == 1) return;
@@ -92,28 +98,31 @@ void shard(const Scenario& scenario, bool training, Sizes& s) {
   of(Symbol::query) /= l.context;
   of(Symbol::shard) /= l.context * (training && scenario.training.parallel.sequence ? l.tensor : 1);
   of(Symbol::model_pairs_global) /= l.context;
-  of(Symbol::flash_pairs_global) = ring_pairs(of(Symbol::key), l.context, scenario.training.parallel.context_sharding,
-                                              of(Symbol::flash_pairs_global), scenario.software);
+  if (l.context == 1) return;
+  const auto ring = [&](const AttentionPass& pass) {
+    return ring_pairs(of(Symbol::key), l.context, scenario.training.parallel.context_sharding, pass);
+  };
+  of(Symbol::flash_pairs_global) = ring(tiled_pass(scenario, 1));
+  of(Symbol::flash_forward_global) = passes.forward.products * ring(passes.forward);
+  of(Symbol::flash_backward_global) = 0;
+  for (const AttentionPass& pass : passes.backward)
+    if (pass.products > 0) of(Symbol::flash_backward_global) += pass.products * ring(pass);
+  s.balance = {};  // pieces of shards are not described
 }
 
 }  // namespace
 
-std::int64_t ring_pairs(std::int64_t sequence, std::int64_t ranks, ContextSharding sharding, std::int64_t alone,
-                        const Software& software) {
-  if (ranks == 1) return alone;
+std::int64_t ring_pairs(std::int64_t sequence, std::int64_t ranks, ContextSharding sharding,
+                        const AttentionPass& pass) {
   const std::int64_t n = sequence / ranks;
-  const auto tiles = [&](std::int64_t queries, std::int64_t keys, bool masked) {
-    return masked ? flash_pairs(queries, keys, software.flash_query_tile, software.flash_key_tile,
-                                software.flash_skips_masked_tiles, 0)
-                  : queries * keys;
-  };
+  const auto triangle = [&](std::int64_t side) { return pass_pairs(pass, side, side, 0); };
   switch (sharding) {
     case ContextSharding::naive:  // the last rank works in every iteration
-      return tiles(n, n, true) + (ranks - 1) * n * n;
+      return triangle(n) + (ranks - 1) * n * n;
     case ContextSharding::striped:  // a triangle in every iteration
-      return ranks * tiles(n, n, true);
+      return ranks * triangle(n);
     case ContextSharding::zigzag:  // two triangles and a square at first, half of the square afterwards
-      return 2 * tiles(n / 2, n / 2, true) + n / 2 * (n / 2) + (ranks - 1) * (n * n / 2);
+      return 2 * triangle(n / 2) + n / 2 * (n / 2) + (ranks - 1) * (n * n / 2);
   }
   return 0;
 }
@@ -144,24 +153,20 @@ Sizes sizes_of(const Scenario& scenario, Work work, std::int64_t context) {
   set(Symbol::candidates, training ? t.micro_batch * data_parallel(scenario) : 0);
   set(Symbol::rank, t.adapter.rank);
   const Software& w = scenario.software;
-  const auto tiles = [&](std::int64_t window) {
-    return flash_pairs(sequence, keys, w.flash_query_tile, w.flash_key_tile, w.flash_skips_masked_tiles && m.causal,
-                       window);
-  };
+  const Precision p = t.precision;
+  s.product_dtype = training ? compute_dtype(p) : scenario.inference.precision;
   const CausalFlop convention = m.causal ? t.causal_flop : CausalFlop::full;
   set(Symbol::model_pairs_global, model_pairs(sequence, keys, 0, convention));
   set(Symbol::model_pairs_local, model_pairs(sequence, keys, m.sliding_window, convention));
-  set(Symbol::flash_pairs_global, tiles(0));
-  set(Symbol::flash_pairs_local, m.sliding_window > 0 ? tiles(m.sliding_window) : 0);
+  const AttentionPasses passes = set_attention(scenario, training, false, s);
+  if (m.sliding_window > 0) set_attention(scenario, training, true, s);
 
   s.layout = layout_of(scenario, work);
   s.layers = all_layers(s.layout);
   s.micro_batches = training ? micro_batches(scenario) : 1;
-  shard(scenario, training, s);
+  shard(scenario, training, passes, s);
   s.alignment = scenario.software.alignment_bytes;
 
-  const Precision p = t.precision;
-  s.product_dtype = training ? compute_dtype(p) : scenario.inference.precision;
   const auto width = [&](Width w_, std::int8_t half) { s.half_bytes[static_cast<int>(w_)] = half; };
   const std::int8_t wide = s.product_dtype == Dtype::fp64 ? 16 : k4;
   const std::int8_t narrow = training ? (is_mixed(p) ? k2 : wide)

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 
+#include "costmodel/evaluate/attention_passes.hpp"
 #include "costmodel/evaluate/device_rates.hpp"
 #include "costmodel/evaluate/layout.hpp"
 #include "costmodel/lower/structure.hpp"
@@ -39,6 +40,7 @@ struct Sizes {
   double seconds_per_flop = 0;  ///< of matrix products at the device's peak
   DeviceRates rates;
   std::int64_t flash_query_tile = 64;
+  std::array<std::array<KernelBalance, 2>, 2> balance{};  ///< of fused attention: [local layers][backward]
   bool bias_is_a_loop = false;  ///< measured products do not add the bias: true of the CPU's, where it is another pass
   const MeasuredRates* calibrated = nullptr;  ///< of the device, when there are any; must outlive the evaluation
 };
@@ -57,15 +59,10 @@ void place_stages(const Scenario& scenario, Sizes& sizes);
 /// State widths of a precision set and optimizer.
 StateWidths state_widths(Precision precision, Optimizer optimizer);
 
-/// Query-key pairs that whole tiles of a blocked causal kernel cover, for one head. The last query is the last key.
-std::int64_t flash_pairs(std::int64_t queries, std::int64_t keys, std::int64_t query_tile, std::int64_t key_tile,
-                         bool skip_masked, std::int64_t window);
-
-/// Query-key pairs that the slowest rank of a context ring computes, for one head: the ring's iterations wait for each
-/// other (7.4.1 with E10, E47, E81). `alone`: the pairs without a ring. Equal to `alone` / ranks but for whole tiles
-/// and, with naive sharding, idle ranks.
-std::int64_t ring_pairs(std::int64_t sequence, std::int64_t ranks, ContextSharding sharding, std::int64_t alone,
-                        const Software& software);
+/// Query-key pairs that the slowest of several ranks of a context ring computes, for one head: the ring's iterations
+/// wait for each other (7.4.1 with E10, E47, E81). Equal to those without a ring over `ranks` but for whole tiles and,
+/// with naive sharding, idle ranks.
+std::int64_t ring_pairs(std::int64_t sequence, std::int64_t ranks, ContextSharding sharding, const AttentionPass& pass);
 
 /// values[e] = number of elements (or FLOPs) of extent e, on one rank or, with `whole_symbol`, of everything.
 void evaluate_extents(const Structure& structure, const std::array<std::int64_t, kSymbols>& symbol,

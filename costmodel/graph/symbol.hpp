@@ -26,8 +26,12 @@ enum class Symbol : std::uint8_t {
   positions,           ///< rows of the learned position table
   model_pairs_global,  ///< query-key pairs of one head that count as model FLOPs, by the scenario's convention
   model_pairs_local,   ///< the same under the sliding window
-  flash_pairs_global,  ///< pairs that a blocked kernel computes: whole tiles that are not fully masked
+  flash_pairs_global,  ///< pairs of a blocked kernel's tiles that are not fully masked, as its law of time counts them
   flash_pairs_local,
+  flash_forward_global,  ///< products times pairs that its forward kernel executes (evaluate/attention_passes.hpp)
+  flash_forward_local,
+  flash_backward_global,  ///< the same of its backward kernel
+  flash_backward_local,
   patches,             ///< of an image
   patch,               ///< numbers of a patch: channels * side^2
   outputs,             ///< classes, or width of the vectors that towers compare

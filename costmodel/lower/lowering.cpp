@@ -104,12 +104,15 @@ void Lowering::close_group() {
   }
 }
 
-void Lowering::flash_shape(Kernel& kernel, int flop_per_pair_and_channel) {
-  const Symbol pairs = s_.local ? Symbol::flash_pairs_local : Symbol::flash_pairs_global;
+void Lowering::flash_shape(Kernel& kernel) {
+  const bool backward = kernel.contract == Contract::flash_backward;
+  const Symbol products = s_.local ? (backward ? Symbol::flash_backward_local : Symbol::flash_forward_local)
+                                   : (backward ? Symbol::flash_backward_global : Symbol::flash_forward_global);
   kernel.m = extents_.id({Symbol::query}), kernel.n = extents_.id({Symbol::key}),
   kernel.k = extents_.id({Symbol::head});
   kernel.batch = extents_.id({Symbol::batch, Symbol::heads});
-  kernel.flop = extents_.id(Extent{Symbol::batch, Symbol::heads, pairs, Symbol::head} * flop_per_pair_and_channel);
+  kernel.flop = extents_.id(Extent{Symbol::batch, Symbol::heads, products, Symbol::head} * 2);
+  kernel.local = s_.local;
 }
 
 std::string_view law_name(const Kernel& kernel, const Choices& choices) {

@@ -30,7 +30,7 @@ class Lowering {
   /// Names the group of the operators taken since the last one and joins it to its neighbour of the same name.
   void close_group();
   /// 2 products of 2 FLOPs forward; 5 backward, the scores being computed again.
-  void flash_shape(Kernel& kernel, int flop_per_pair_and_channel);
+  void flash_shape(Kernel& kernel);
 
   // rules.cpp
   void forward(const Operator& op);

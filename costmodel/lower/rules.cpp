@@ -167,7 +167,7 @@ void Lowering::flash(const Operator& scores) {
                         {scores.inputs[0], scores.inputs[1], context.inputs[1], context.outputs[0], log_sum_exp});
   kernel.site = 1;
   kernel.drops = drops;
-  flash_shape(kernel, 4);
+  flash_shape(kernel);
   take(count + 1);
 }
 

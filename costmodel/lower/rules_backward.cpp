@@ -171,7 +171,7 @@ void Lowering::flash_backward() {
       emit(Contract::flash_backward, first, {q, k, v, s_.tensors[dy].gradient_of, log_sum_exp, dy, dq, dk, dv});
   kernel.site = 1;
   kernel.drops = drops;
-  flash_shape(kernel, 10);
+  flash_shape(kernel);
   take(count);
 }
 

@@ -36,6 +36,7 @@ struct Kernel {
   bool drops = false;         ///< dropout happens here
   bool joined = false;        ///< part of an earlier kernel of the same launch (join.hpp): costs no start of its own
   std::uint8_t more_launches = 0;  ///< kernels beside the first that the stack starts for it (eager.hpp)
+  bool local = false;              ///< fused attention under the sliding window
   bool block_weight = false;       ///< a product with a weight of a block: runs in fp8 where the precision says so
   std::array<TensorId, 10> operands{kNone, kNone, kNone, kNone, kNone, kNone, kNone, kNone, kNone, kNone};
   ExtentId m = 0, n = 0, k = 0, batch = 0;  ///< of a product

@@ -18,17 +18,19 @@ struct Text {
 
 /// An extent in the notes' letters, with the sizes of one rank or of the whole model.
 Text spell(const Extent& extent, const std::array<std::int64_t, kSymbols>& size) {
-  static constexpr std::array<std::string_view, kSymbols> letters{"B",        "S",
-                                                                  "S",        "S",
-                                                                  "window",   "D",
-                                                                  "A",        "G",
-                                                                  "H",        "F",
-                                                                  "V",        "K",
-                                                                  "qk_pairs", "local_qk_pairs",
-                                                                  "qk_pairs", "local_qk_pairs",
-                                                                  "patches",  "P^2*C",
-                                                                  "outputs",  "candidates",
-                                                                  "r",        "N",
+  static constexpr std::array<std::string_view, kSymbols> letters{"B",           "S",
+                                                                  "S",           "S",
+                                                                  "window",      "D",
+                                                                  "A",           "G",
+                                                                  "H",           "F",
+                                                                  "V",           "K",
+                                                                  "qk_pairs",    "local_qk_pairs",
+                                                                  "qk_pairs",    "local_qk_pairs",
+                                                                  "qk_products", "local_qk_products",
+                                                                  "qk_products", "local_qk_products",
+                                                                  "patches",     "P^2*C",
+                                                                  "outputs",     "candidates",
+                                                                  "r",           "N",
                                                                   "N_trained"};
   std::vector<std::string> names, values;
   double value = static_cast<double>(extent.factor);
