@@ -3,9 +3,14 @@
 
 Writes a folder per shape (gpt2, llama with grouped queries): config.json and model.safetensors as transformers has them
 (the weights before the first step), batches.safetensors (tokens and targets, steps x batch x sequence, I32), and
-losses.json: the optimizer's settings and the mean loss of every step in fp32 and under bf16 autocast. dtcalc's tests
+losses.json: the optimizer's settings and the mean loss of every step in three precisions. dtcalc's tests
 "training as PyTorch trains" read tests/engine/torch_training, or the folder that DTCALC_TORCH_TRAINING names.
 Called by `./dev gpu correct`; needs PyTorch 2.x and nothing else.
+
+  fp32         everything in fp32
+  bf16         autocast: products in bf16, weights, residual stream and norms in fp32
+  bf16_copies  weights, activations and their gradients in bf16, loss in fp32; fp32 masters that the optimizer updates
+               with fp32 gradients, and from which the bf16 weights are copied before every step. dtcalc's bf16_mixed
 """
 import argparse
 import json
@@ -174,22 +179,33 @@ def learning_rates(steps):
     return [RATE * min(1.0, (step + 1) / WARM_UP) for step in range(steps)]
 
 
-def train(model, tokens, targets, bf16, device):
-    model = model.to(device)
-    matrices = [p for p in model.parameters() if p.dim() == 2]
-    vectors = [p for p in model.parameters() if p.dim() < 2]
+def train(make, s, start, tokens, targets, precision, device):
+    masters = make(s)
+    masters.load_state_dict(start)
+    masters.to(device)
+    copies = make(s).to(device, torch.bfloat16) if precision == "bf16_copies" else masters
+    matrices = [p for p in masters.parameters() if p.dim() == 2]
+    vectors = [p for p in masters.parameters() if p.dim() < 2]
     optimizer = torch.optim.AdamW([dict(params=matrices, weight_decay=DECAY), dict(params=vectors, weight_decay=0.0)],
                                   lr=RATE, betas=BETAS, eps=EPSILON)
     losses = []
     for x, y, rate in zip(tokens, targets, learning_rates(len(tokens))):
         for group in optimizer.param_groups:
             group["lr"] = rate
+        if copies is not masters:
+            with torch.no_grad():
+                for copy, master in zip(copies.parameters(), masters.parameters()):
+                    copy.copy_(master)
+                    copy.grad = None
         x, y = x.to(device).long(), y.to(device).long()
-        with torch.autocast(device, dtype=torch.bfloat16, enabled=bf16):
-            logits = model(x)
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16"):
+            logits = copies(x)
         loss = F.cross_entropy(logits.float().flatten(0, 1), y.flatten())
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+        if copies is not masters:
+            for copy, master in zip(copies.parameters(), masters.parameters()):
+                master.grad = copy.grad.float()
+        torch.nn.utils.clip_grad_norm_(masters.parameters(), CLIP)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         losses.append(loss.item())
@@ -217,17 +233,14 @@ def main():
         (folder / "config.json").write_text(json.dumps(make.config(s), indent=1) + "\n")
         write_safetensors(folder / "model.safetensors", start)
         write_safetensors(folder / "batches.safetensors", dict(tokens=tokens, targets=targets))
-        losses = {}
-        for precision in ("fp32", "bf16"):
-            model.load_state_dict(start)
-            losses[precision] = train(model, tokens, targets, precision == "bf16", o.device)
-            model = make(s)
-        result = dict(torch=torch.__version__, device=o.device, learning_rate=learning_rates(o.steps), beta1=BETAS[0], beta2=BETAS[1],
-                      epsilon=EPSILON, weight_decay=DECAY, gradient_clip=CLIP, **losses)
+        losses = {p: train(make, s, start, tokens, targets, p, o.device) for p in ("fp32", "bf16", "bf16_copies")}
+        result = dict(torch=torch.__version__, device=o.device, learning_rate=learning_rates(o.steps), beta1=BETAS[0],
+                      beta2=BETAS[1], epsilon=EPSILON, weight_decay=DECAY, gradient_clip=CLIP, **losses)
         (folder / "losses.json").write_text(json.dumps(result, indent=1) + "\n")
-        apart = max(abs(a - b) for a, b in zip(losses["fp32"], losses["bf16"]))
-        assert all(map(math.isfinite, losses["fp32"] + losses["bf16"]))
-        print(f"{name}: loss {losses['fp32'][0]:.4f} to {losses['fp32'][-1]:.4f} in fp32, bf16 at most {apart:.3e} away")
+        assert all(math.isfinite(loss) for list_ in losses.values() for loss in list_)
+        apart = {p: max(abs(a - b) for a, b in zip(losses["fp32"], losses[p])) for p in losses}
+        print(f"{name}: loss {losses['fp32'][0]:.4f} to {losses['fp32'][-1]:.4f} in fp32, away from it at most "
+              f"{apart['bf16']:.3e} under autocast, {apart['bf16_copies']:.3e} with bf16 copies")
 
 
 if __name__ == "__main__":
