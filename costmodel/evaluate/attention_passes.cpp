@@ -70,7 +70,8 @@ AttentionPass tiled_pass(const Scenario& s, int products) {
 
 AttentionPasses attention_passes(const Scenario& s, Dtype dtype, bool training, std::int64_t keys,
                                  std::int64_t window) {
-  if (s.software.id == "dtcalc-cuda" && s.model.causal) return own_passes(s, dtype, training, keys, window);
+  const bool ring = training && s.training.parallel.context > 1;  // which the kernels of kernels/ do not run in
+  if (s.software.id == "dtcalc-cuda" && s.model.causal && !ring) return own_passes(s, dtype, training, keys, window);
   return {tiled_pass(s, 2), {tiled_pass(s, 5), {}}};
 }
 

@@ -79,8 +79,9 @@ AttentionPasses set_attention(const Scenario& scenario, bool training, bool loca
   of(local ? Symbol::flash_forward_local : Symbol::flash_forward_global) = executed(passes.forward);
   of(local ? Symbol::flash_backward_local : Symbol::flash_backward_global) =
       executed(passes.backward[0]) + executed(passes.backward[1]);
-  s.balance[local] = {balance_of({passes.forward, {}}, queries, keys, window),
-                      balance_of(passes.backward, queries, keys, window)};
+  if (training)  // the pieces of a prompt or of a decode step are not described
+    s.balance[local] = {balance_of({passes.forward, {}}, queries, keys, window),
+                        balance_of(passes.backward, queries, keys, window)};
   return passes;
 }
 
@@ -107,7 +108,6 @@ void shard(const Scenario& scenario, bool training, const AttentionPasses& passe
   of(Symbol::flash_backward_global) = 0;
   for (const AttentionPass& pass : passes.backward)
     if (pass.products > 0) of(Symbol::flash_backward_global) += pass.products * ring(pass);
-  s.balance = {};  // pieces of shards are not described
 }
 
 }  // namespace
