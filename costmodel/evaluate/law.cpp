@@ -40,10 +40,11 @@ ProductTime datasheet_time(const Kernel& kernel, const Sizes& sizes, const std::
                         flash_law_flop(kernel, sizes, values), bytes, kernel.contract == Contract::flash_backward);
     if (info(kernel.contract).is_product) {
       const double per_flop = kernel.block_weight ? rates.block_time_per_flop : 1;
-      ProductTime time = product_time(rates, m, n, k, batch, bytes, 0.5 * half_bytes(sizes.product_dtype), per_flop);
-      // In fp8 the operand that is no weight is cast before: read in two bytes, written in one, and once more
-      // transposed for the weight's gradient, which finds it ready.
-      if (per_flop < 1 && !kernel.joined && kernel.contract != Contract::product_weight)
+      ProductTime time = product_time(rates, m, n, k, batch, bytes,
+                                      kernel.casts_apart ? 1 : 0.5 * half_bytes(sizes.product_dtype), per_flop);
+      // In fp8 the operand that is no weight is cast before, where no kernel of its own does that: read in two bytes,
+      // written in one, and once more transposed for the weight's gradient, which finds it ready.
+      if (per_flop < 1 && !kernel.casts_apart && !kernel.joined && kernel.contract != Contract::product_weight)
         time.seconds += stream_seconds(rates, 4 * static_cast<double>(m) * static_cast<double>(k));
       return time;
     }

@@ -185,6 +185,7 @@ Sizes sizes_of(const Scenario& scenario, Work work, std::int64_t context) {
   width(Width::statistic, wide);
   width(Width::mask, 2);
   width(Width::index, k4);
+  width(Width::fp8, static_cast<std::int8_t>(half_bytes(Dtype::fp8)));
   width(Width::packed, static_cast<std::int8_t>(half_bytes(t.frozen_weights)));
   width(Width::cache, static_cast<std::int8_t>(half_bytes(scenario.inference.cache)));
 

@@ -45,6 +45,8 @@ CudaWorkspace cuda_workspace(const Scenario& scenario, bool training) {
     w.tables = Bytes(2 * aligned(t.sequence * (rotary / 2) * 4));
   }
   if (m.position == Position::alibi) w.tables = Bytes(aligned(m.heads * 4));
+  if (choices_of(scenario, true).quantize)
+    w.scales = Bytes(aligned(4 * (kFp8HistorySteps + 3) * kFp8Scales * m.layers));
   // What cuBLAS asks for on Hopper (cuBLAS documentation, "cublasSetWorkspace"); the kernels use the same bytes in
   // their turn: flash attention a float per query and head, the embedding's gradient its sorted tokens, sums over rows
   // the partial sums of some hundred blocks.

@@ -28,7 +28,14 @@ Graph build_graph(const Choices& choices) {
     if (!choices.windowed || choices.mixed_windows) add_block(false, false);
   }
   Builder(choices, graph.epilogue).epilogue();
-  if (!choices.training) return graph;
+  const auto cast_operands = [&] {
+    if (!choices.quantize) return;
+    for (Segment& block : graph.blocks) quantize(block);
+  };
+  if (!choices.training) {
+    cast_operands();
+    return graph;
+  }
 
   const bool before_blocks = any_trained(graph.prologue);
   bool before_later = before_blocks;
@@ -36,6 +43,7 @@ Graph build_graph(const Choices& choices) {
   differentiate(graph.prologue, false);
   for (Segment& block : graph.blocks) differentiate(block, block.first && !choices.cut ? before_blocks : before_later);
   differentiate(graph.epilogue, before_later);
+  cast_operands();
   return graph;
 }
 

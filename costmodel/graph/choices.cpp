@@ -103,6 +103,7 @@ Choices choices_of(const Scenario& scenario, Work work) {
   c.copy_logits = w.copy_logits;
   c.keep_unread_results = w.keep_unread_results;
   c.keep_attention_result = w.keep_attention_result;
+  c.quantize = w.fp8_casts && t.precision == Precision::fp8_mixed && !is_serving(work);
   return c;
 }
 

@@ -233,6 +233,7 @@ class Differentiator {
       case OperatorKind::reduce:
       case OperatorKind::cache:
       case OperatorKind::unpack:
+      case OperatorKind::quantize:
       case OperatorKind::count:
         return;
     }

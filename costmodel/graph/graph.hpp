@@ -34,6 +34,7 @@ enum class Width : std::uint8_t {
   index,      ///< token ids: 4 bytes
   cache,      ///< keys and values of earlier positions
   packed,     ///< frozen matrices in 8 or 4 bits
+  fp8,        ///< copies of operands that fp8 products read: 1 byte
   count
 };
 inline constexpr int kWidths = static_cast<int>(Width::count);
@@ -57,6 +58,12 @@ enum class ParameterClass : std::uint8_t {
   count
 };
 
+/// Matrices of a block whose products may run in fp8 (query, key, value, output, gate, up, down). A block has three
+/// times as many scales: of the weights, from kFp8Matrices on of what the products read, and then of their outputs'
+/// gradients.
+inline constexpr int kFp8Matrices = 7;
+inline constexpr int kFp8Scales = 3 * kFp8Matrices;
+
 struct Tensor {
   Name name;  ///< of the operator that makes it or owns it
   Role role = Role::activation;
@@ -73,6 +80,7 @@ struct Tensor {
   bool tied = false;               ///< a parameter that another segment owns (the head reads the embedding table)
   bool input = false;              ///< token ids and targets, given from outside
   bool regathered = false;         ///< gathered from shards again in the backward pass instead of being kept (E32)
+  std::int8_t scale = -1;          ///< of fp8 copies: which of the block's scales, see kFp8Matrices
   TensorId alias_of = kNone;       ///< the tensor whose storage this one is: what a collective reduces in place
 };
 
@@ -107,6 +115,7 @@ enum class OperatorKind : std::uint8_t {
   class_token,  ///< a learned position before the patches
   unpack,       ///< a frozen matrix from 8 or 4 bits; done again where the backward pass needs it
   exchange,     ///< the vectors of all data ranks; their gradients are reduced to where they belong
+  quantize,     ///< a product's operand in fp8, its transpose, or both; m rows and n columns are those of the operand
   count
 };
 
@@ -180,7 +189,7 @@ struct Choices {
   bool fuse_embedding, fuse_bias, fuse_residual_norm, fuse_softmax, fuse_gated_activation, fuse_loss,
       fuse_output_dropout, fuse_optimizer, in_place, store_dropout_masks, save_norm_statistics, recompute_segment,
       fuse_qkv, fuse_gate_up, fuse_rope_cache, fuse_norm, fuse_rope, copy_logits, keep_unread_results,
-      keep_attention_result;
+      keep_attention_result, quantize;
 
   friend bool operator==(const Choices&, const Choices&) = default;
 };
@@ -216,6 +225,9 @@ Graph build_graph(const Choices& choices);
 /// parameters' gradients. Reverse mode: a tensor's gradient exists only where a trained parameter lies upstream
 /// (`input_trained`: there is one before this segment).
 void differentiate(Segment& segment, bool input_trained);
+
+/// Puts the casts to fp8 before the products with a block's weights and lets those read the copies.
+void quantize(Segment& block);
 
 /// Index into Graph::blocks of a layer. Kinds: the first layer, then the remaining layers; each local or global.
 int kind_of_layer(const Model& model, std::int64_t layer);

@@ -73,6 +73,7 @@ const ContractInfo& info(Contract contract) {
       {"class_token", false, {{{"x", r}, {"token", r}, {"out", w}}}},
       {"class_token_backward", false, {{{"dy", r}, {"dx", w}, {"dtoken", u}}}},
       {"unpack", false, {{{"packed", r}, {"out", w}}}},
+      {"cast_fp8", false, {{{"x", r}, {"out", w}, {"transposed", w}}}},
       {"all_reduce", false, {{{"x", u}}}},
       {"all_gather", false, {{{"shard", r}, {"whole", w}}}},
       {"reduce_scatter", false, {{{"whole", r}, {"shard", w}}}},
@@ -103,7 +104,7 @@ LawId law_id(std::string_view law) {
     for (std::string_view variant :
          {"norm.layer", "norm.rms", "norm_backward.layer", "norm_backward.rms", "bias_dropout.dropout",
           "softmax.dropout", "softmax_backward.dropout", "flash.dropout", "flash_backward.dropout", "embedding.dropout",
-          "optimizer.adamw", "optimizer.sgd", "product.odd", "product_input.odd", "product_weight.odd"})
+          "optimizer.adamw", "optimizer.sgd", "product.odd", "product_input.odd", "product_weight.odd", "cast_fp8.one"})
       names[at++] = variant;
     for (int activation = 0; activation < 6; ++activation)
       for (int form = 0; form < 4; ++form) names[at++] = activation_law(activation, form & 1, form & 2);

@@ -62,6 +62,7 @@ enum class Contract : std::uint8_t {
   class_token,  ///< y = the learned position, then x
   class_token_backward,
   unpack,          ///< a matrix from 8 or 4 bits
+  cast_fp8,        ///< a product's operand in fp8 by the scale of its tensor, its transpose, or both
   all_reduce,      ///< in place, over the ranks of the kernel's axis
   all_gather,      ///< shards to the whole
   reduce_scatter,  ///< partial sums to shards of their sum
@@ -95,7 +96,7 @@ std::string_view activation_law(int activation, bool gated, bool backward);
 
 /// A law of time by number: what `law_name` says, for tables that are read in every evaluation.
 using LawId = std::uint8_t;
-inline constexpr int kLaws = kContracts + 39;  ///< every contract by its own name, and the variants timed apart
+inline constexpr int kLaws = kContracts + 40;  ///< every contract by its own name, and the variants timed apart
 inline constexpr LawId kNoLaw = 255;
 
 /// The number of a law's name; kNoLaw for a name that no kernel asks for.

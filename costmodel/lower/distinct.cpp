@@ -10,8 +10,8 @@ namespace {
 /// Whether two kernels have the same price: everything that kernel_cost and collective_kernel_cost read is equal.
 bool same_price(const Kernel& a, const Program& of_a, const Kernel& b, const Program& of_b) {
   const auto fields = [](const Kernel& k) {
-    return std::make_tuple(k.contract, k.joined, k.more_launches, k.local, k.block_weight, k.m, k.n, k.k, k.batch,
-                           k.flop, k.elements, k.axis, k.law_id,
+    return std::make_tuple(k.contract, k.joined, k.more_launches, k.local, k.block_weight, k.casts_apart, k.m, k.n, k.k,
+                           k.batch, k.flop, k.elements, k.axis, k.law_id,
                            k.contract == Contract::product && k.operands[3] != kNone);
   };
   return fields(a) == fields(b) &&

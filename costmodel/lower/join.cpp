@@ -23,7 +23,9 @@ void join_launches(LoweredSegment& block, const Choices& choices) {
   for (Program* program : {&block.forward, &block.backward})
     for (Kernel& kernel : program->kernels) {
       kernel.joined = shares_launch(kernel.contract, program->groups[kernel.group].name, choices);
-      kernel.block_weight = is_weight_product(kernel.contract);
+      if (!is_weight_product(kernel.contract)) continue;
+      kernel.casts_apart = block.tensors[static_cast<std::size_t>(kernel.operands[0])].width == Width::fp8;
+      kernel.block_weight = kernel.casts_apart || !choices.quantize;
     }
 }
 

@@ -138,6 +138,8 @@ std::string_view law_name(const Kernel& kernel, const Choices& choices) {
       const bool backward = kernel.contract == Contract::activation_backward;
       return activation_law(static_cast<int>(choices.activation), kernel.operands[backward ? 3 : 1] != kNone, backward);
     }
+    case Contract::cast_fp8:
+      return kernel.operands[1] != kNone && kernel.operands[2] != kNone ? "cast_fp8" : "cast_fp8.one";
     default:
       return info(kernel.contract).name;
   }

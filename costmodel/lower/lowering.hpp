@@ -39,6 +39,8 @@ class Lowering {
   void flash(const Operator& scores);
   void mask(const Operator& op);
   void loss();
+  /// Of either pass.
+  void quantize(const Operator& op);
 
   // rules_backward.cpp
   void backward(const Operator& op);

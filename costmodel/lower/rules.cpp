@@ -112,6 +112,9 @@ void Lowering::forward(const Operator& op) {
     case OperatorKind::loss_target:
       emit(Contract::loss_target, op, {in[0], in[1], in[2], in[3], out[0]});
       return take(1);
+    case OperatorKind::quantize:
+      quantize(op);
+      return take(1);
     case OperatorKind::count:
       return take(1);
   }
@@ -193,6 +196,11 @@ void Lowering::loss() {
   emit(Contract::loss, target,
        {target.inputs[0], target.inputs[1], target.outputs[0], gradient ? peek(3)->outputs[0] : kNone});
   take(gradient ? 4 : 3);
+}
+
+void Lowering::quantize(const Operator& op) {
+  Kernel& kernel = emit(Contract::cast_fp8, op, {op.inputs[0], op.outputs[0], op.outputs[1]});
+  kernel.m = extents_.id(op.m), kernel.n = extents_.id(op.n);
 }
 
 }  // namespace dtcalc

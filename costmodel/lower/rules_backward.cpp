@@ -68,6 +68,9 @@ void Lowering::backward(const Operator& op) {
     case OperatorKind::unpack:
       emit(Contract::unpack, op, {in[0], out[0]});
       return take(1);
+    case OperatorKind::quantize:
+      quantize(op);
+      return take(1);
     case OperatorKind::exchange:
       emit(Contract::reduce_scatter, op, {in[0], out[0]}).axis = Axis::data;
       return take(1);
@@ -109,8 +112,14 @@ void Lowering::bias_gradient(const Operator& op) {
 }
 
 void Lowering::take_products() {
-  while (at_ < ops_.size() && ops_[at_].kind == OperatorKind::product && ops_[at_].pass != Pass::forward) {
-    product_gradient(ops_[at_]);
+  const auto belongs = [](const Operator& op) {
+    return op.pass != Pass::forward && (op.kind == OperatorKind::product || op.kind == OperatorKind::quantize);
+  };
+  while (at_ < ops_.size() && belongs(ops_[at_])) {
+    if (ops_[at_].kind == OperatorKind::product)
+      product_gradient(ops_[at_]);
+    else
+      quantize(ops_[at_]);
     take(1);
   }
 }

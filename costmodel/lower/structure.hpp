@@ -38,6 +38,7 @@ struct Kernel {
   std::uint8_t more_launches = 0;  ///< kernels beside the first that the stack starts for it (eager.hpp)
   bool local = false;              ///< fused attention under the sliding window
   bool block_weight = false;       ///< a product with a weight of a block: runs in fp8 where the precision says so
+  bool casts_apart = false;        ///< its operands are fp8 copies that kernels of their own make (Contract::cast_fp8)
   std::array<TensorId, 10> operands{kNone, kNone, kNone, kNone, kNone, kNone, kNone, kNone, kNone, kNone};
   ExtentId m = 0, n = 0, k = 0, batch = 0;  ///< of a product
   ExtentId flop = 0;                        ///< executed FLOPs (values[0] is 0 for none)

@@ -37,6 +37,11 @@ std::vector<Field> software() {
       in<&S::software, &W::copy_logits>(
           "/software/copy_logits",
           "The loss keeps fp32 copies: of the logits, of their log-softmax and of its gradient."),
+      in<&S::software, &W::fp8_casts>(
+          "/software/fp8_casts",
+          "Under fp8_mixed a kernel casts each operand of a block's products, and its transpose where a gradient reads "
+          "that: copies of 1 byte stand in memory, in place of 2 bytes where the backward pass reads nothing else. "
+          "Otherwise the casts are counted in the products' time alone."),
       in<&S::software, &W::narrow_logits>("/software/narrow_logits",
                                           "Logits are kept in the 2 bytes of mixed precision, not in 4."),
       in<&S::software, &W::fuse_output_dropout>("/software/fuse_output_dropout",

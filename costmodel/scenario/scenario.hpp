@@ -276,6 +276,7 @@ struct Software {
   bool fuse_gate_up = false;          ///< gate and up are one product
   bool fuse_rope_cache = false;       ///< rotary embedding and cache append of all heads are one kernel
   bool fuse_loss = false;             ///< loss and its gradient in place over the logits
+  bool fp8_casts = false;             ///< casts to fp8 are kernels of their own, whose copies are kept where read again
   bool narrow_logits = false;         ///< logits and their gradient have the width of activations; else 4 bytes
   bool fuse_output_dropout = false;   ///< dropout of a projection's output is applied with its bias
   bool fuse_optimizer = true;         ///< one pass over all parameters rather than one kernel per tensor and operation

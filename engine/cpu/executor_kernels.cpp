@@ -188,6 +188,7 @@ void Executor<T>::run_kernel(const Binding& b, const LoweredSegment& s, const Pr
     case Contract::class_token:
     case Contract::class_token_backward:
     case Contract::unpack:
+    case Contract::cast_fp8:
     case Contract::all_reduce:
     case Contract::all_gather:
     case Contract::reduce_scatter:

@@ -14,6 +14,9 @@ namespace dtcalc::cuda {
 /// As dtcalc::find_gpus.
 Result<std::vector<GpuDescription>> find_gpus();
 
+/// Whether its tensor cores take fp8: from compute capability 8.9 on (PTX ISA, mma: .e4m3 and .e5m2 require sm_89).
+inline bool has_fp8(const GpuDescription& gpu) { return gpu.major * 10 + gpu.minor >= 89; }
+
 /// Free bytes of GPU `index` as the driver counts them, after its context was made.
 Result<Bytes> free_memory(int index);
 

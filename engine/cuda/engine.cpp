@@ -14,8 +14,14 @@ Result<std::unique_ptr<Engine>> make_cuda_engine(const Scenario& scenario, const
   const auto gpus = find_gpus();
   if (!gpus) return gpus.errors();
   const GpuDescription& gpu = (*gpus)[static_cast<std::size_t>(options.device.index)];
+  if (scenario.training.precision == Precision::fp8_mixed && !has_fp8(gpu))
+    return Error{"/training/precision", "fp8_mixed",
+                 fmt::format("needs fp8 matrix instructions, which {} (compute capability {}.{}) does not have",
+                             gpu.name, gpu.major, gpu.minor),
+                 "set training.precision=bf16_mixed"};
   switch (scenario.training.precision) {
     case Precision::bf16_mixed:
+    case Precision::fp8_mixed:
       return CudaEngine<bf16>::make(scenario, options, gpu);
     case Precision::fp16_mixed:
       return CudaEngine<fp16>::make(scenario, options, gpu);

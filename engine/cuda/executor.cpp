@@ -137,6 +137,7 @@ Failure CudaEngine<T>::initialize(std::uint64_t seed) {
   host_masters_.assign(bytes(elements.trained + elements.frozen), 0.0f);
   cpu::initialize_parameters(pool_, scenario_.model, seed, parameters_, host_masters_.data());
   host_moments_.clear();
+  host_history_.clear();
   const std::int64_t moment_bytes = training_.sizes.state.moments * trained() * 4;
   if (auto error = error_of(cudaMemsetAsync(moment(0), 0, bytes(moment_bytes), stream_), "moments")) return error;
   return take_state();
@@ -153,6 +154,7 @@ Failure CudaEngine<T>::take_state() {
   if (auto error = error_of(cudaMemsetAsync(gradients(), 0, region, stream_), "gradients")) return error;
   if (auto error = weights_from_masters()) return error;
   if (auto error = upload_frozen()) return error;
+  if (auto error = upload_history()) return error;
   return wait("training state");
 }
 
@@ -200,9 +202,18 @@ Result<StateTensors> CudaEngine<T>::state() {
   };
   if (auto error = download(host_masters_, masters(), trained())) return *error;
   if (auto error = download(host_moments_, moment(0), moments * trained())) return *error;
+  const std::int64_t scaled = history_elements();
+  host_history_.resize(bytes(scaled));
+  if (auto error = download(host_history_, scales(false).history, scaled)) return *error;
   if (auto error = download_frozen()) return *error;
-  return StateTensors{parameter_tensors(parameters_, host_masters_.data()),
-                      moment_tensors(parameters_, host_moments_.data(), moments, trained())};
+  StateTensors state{parameter_tensors(parameters_, host_masters_.data()),
+                     moment_tensors(parameters_, host_moments_.data(), moments, trained())};
+  if (scaled > 0)
+    state.moments.push_back({kFp8HistoryTensor,
+                             safetensors::Type::f32,
+                             {scaled / kFp8History, kFp8History},
+                             std::as_writable_bytes(std::span(host_history_))});
+  return state;
 }
 
 template <class T>
@@ -300,7 +311,7 @@ Result<double> CudaEngine<T>::forward_backward(std::int64_t step, std::int64_t m
     if (auto error = forward_pass(training_)) return error;
     return backward_pass();
   };
-  if (auto error = replay(key, body)) return *error;
+  if (auto error = replay(key_of(key), body)) return *error;
   return loss_of_stream();
 }
 
@@ -338,6 +349,9 @@ Failure CudaEngine<T>::update() {
   if (auto error =
           error_of(cudaMemsetAsync(gradients(), 0, bytes(trained()) * sizeof(float), stream_), "optimizer.update"))
     return error;
+  for (const bool of_gradients : {false, true})
+    if (auto error = error_of(update_fp8_scales(context_, scales(of_gradients), &s->state), "optimizer.update"))
+      return error;
   return error_of(clocks_.leave(stream_), "optimizer.update");
 }
 
@@ -352,6 +366,7 @@ Result<Update> CudaEngine<T>::optimizer_step(std::int64_t step, double learning_
   if (auto error = error_of(cudaMemcpyAsync(host, scalars(), sizeof(Scalars), cudaMemcpyDeviceToHost, stream_), "step"))
     return *error;
   if (auto error = wait("optimizer step")) return *error;
+  scaled_ = true;
   Update result{scenario_.training.gradient_clip > 0 ? host->norm : 0, false};
   if (scale_.factor > 0) {
     result.skipped = host->state.skip != 0;
@@ -365,7 +380,7 @@ Result<Update> CudaEngine<T>::optimizer_step(std::int64_t step, double learning_
 template <class T>
 Result<double> CudaEngine<T>::evaluate(std::span<const std::int32_t> tokens, std::span<const std::int32_t> targets) {
   if (auto error = load_inputs(evaluation_, tokens, targets)) return *error;
-  if (auto error = replay("evaluation", [&] { return forward_pass(evaluation_); })) return *error;
+  if (auto error = replay(key_of("evaluation"), [&] { return forward_pass(evaluation_); })) return *error;
   const Result<double> loss = loss_of_stream();
   if (!loss) return loss;
   return *loss / static_cast<double>(evaluation_.rows());
@@ -379,7 +394,7 @@ Result<std::vector<float>> CudaEngine<T>::next_logits(std::span<const std::int32
   std::vector<std::int32_t> padded(bytes(length), 0);  // later positions do not reach earlier ones
   std::copy(tokens.begin(), tokens.end(), padded.begin());
   if (auto error = load_inputs(b, padded, padded)) return *error;
-  if (auto error = replay("generation", [&] { return forward_pass(b); })) return *error;
+  if (auto error = replay(key_of("generation"), [&] { return forward_pass(b); })) return *error;
   const LoweredSegment& head = b.structure->epilogue;
   const auto loss = std::find_if(head.forward.kernels.begin(), head.forward.kernels.end(),
                                  [](const Kernel& k) { return k.contract == Contract::loss; });

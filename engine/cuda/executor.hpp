@@ -17,7 +17,7 @@
 #include "engine/cuda/product.hpp"
 #include "engine/engine.hpp"
 #include "engine/placement.hpp"
-#include "kernels/context.hpp"
+#include "kernels/cast_fp8.hpp"
 
 namespace dtcalc::cuda {
 
@@ -69,7 +69,7 @@ class CudaEngine final : public Engine {
   }
   Scalars* scalars() const { return at<Scalars>(training_.plan.workspace); }
   std::byte* temporary() const {
-    return at<std::byte>(training_.plan.workspace + (workspace_.scalars + workspace_.tables).value());
+    return at<std::byte>(training_.plan.workspace + (workspace_.total() - workspace_.temporary).value());
   }
   /// fp32 values of the trained parameters: the masters, or the parameters themselves.
   float* masters() const { return at<float>(master_offset_); }
@@ -78,6 +78,19 @@ class CudaEngine final : public Engine {
   /// Elements that have a gradient, a master and moments; they come first among the parameters.
   std::int64_t trained() const { return training_.plan.elements.trained; }
   T* weights() const { return at<T>(training_.plan.parameters); }
+
+  /// The scales of all layers' weights and inputs (E4M3) or of the gradients (E5M2).
+  Fp8Scales scales(bool gradients) const;
+  struct Scale {
+    Fp8Scales of;
+    std::int64_t tensor;
+  };
+  /// That of an fp8 copy in a layer.
+  Scale scale_of(const LoweredSegment& segment, TensorId copy, std::int64_t layer) const;
+  cudaError_t run_cast(const Binding& binding, const LoweredSegment& segment, const Program& program,
+                       const Kernel& kernel, std::int64_t layer, bool forward);
+  /// Key of a graph: casts that know no history are other kernels.
+  std::string key_of(const std::string& what) const { return scaled_ ? what : what + ", scales unknown"; }
 
   Failure load_inputs(const Binding& binding, std::span<const std::int32_t> tokens,
                       std::span<const std::int32_t> targets);
@@ -94,6 +107,8 @@ class CudaEngine final : public Engine {
                        const Kernel& kernel, std::int64_t layer, bool forward);
   Failure run_product(const Binding& binding, const LoweredSegment& segment, const Program& program,
                       const Kernel& kernel, std::int64_t layer, bool forward);
+  Failure run_fp8_product(const Binding& binding, const LoweredSegment& segment, const Program& program,
+                          const Kernel& kernel, std::int64_t layer, bool forward);
   Failure run_attention_product(const Binding& binding, const LoweredSegment& segment, const Program& program,
                                 const Kernel& kernel, std::int64_t layer, bool forward);
   Failure multiply(ProductShape shape, const T* a, const T* b, void* c, const T* bias = nullptr);
@@ -106,6 +121,8 @@ class CudaEngine final : public Engine {
   Failure wait(const char* what);
   Failure weights_from_masters();
   Failure upload_frozen();
+  std::int64_t history_elements() const;
+  Failure upload_history();
   Failure download_frozen();
 
   Scenario scenario_;
@@ -127,7 +144,9 @@ class CudaEngine final : public Engine {
   cpu::ThreadPool pool_;
   std::vector<float> host_masters_;  ///< values of all parameters; with the moments the memory of state()
   std::vector<float> host_moments_;
-  std::vector<T> host_frozen_;  ///< of two bytes: parameters without a master, as they are stored
+  std::vector<T> host_frozen_;       ///< of two bytes: parameters without a master, as they are stored
+  std::vector<float> host_history_;  ///< of fp8: the largest magnitudes of past steps, (scales, kFp8History)
+  bool scaled_ = true;  ///< fp8: the history says something; until then every cast measures its tensor first
   LossScale scale_;
   std::uint32_t step_ = 0, micro_batch_ = 0;
   double loss_factor_ = 0;

@@ -39,6 +39,8 @@ Failure CudaEngine<T>::run_kernel(const Binding& b, const LoweredSegment& s, con
     case Contract::context_probabilities:
     case Contract::context_value:
       return run_attention_product(b, s, program, kernel, layer, forward);
+    case Contract::cast_fp8:
+      return collecting_ ? std::nullopt : error_of(run_cast(b, s, program, kernel, layer, forward), "");
     default:
       if (collecting_) return std::nullopt;
       return error_of(run_loop(b, s, program, kernel, layer, forward), "");

@@ -27,6 +27,7 @@ Failure CudaEngine<T>::run_product(const Binding& binding, const LoweredSegment&
   const auto o = [&](int i) {
     return pointer(binding, s, program, kernel.operands[static_cast<std::size_t>(i)], layer, forward);
   };
+  if (kernel.casts_apart) return run_fp8_product(binding, s, program, kernel, layer, forward);
   const std::int64_t m = binding.values[kernel.m], n = binding.values[kernel.n], k = binding.values[kernel.k];
   ProductShape shape = dense_product(kernel.contract == Contract::product         ? Layout::nt
                                      : kernel.contract == Contract::product_input ? Layout::nn

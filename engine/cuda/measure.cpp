@@ -56,7 +56,7 @@ class Measurement {
     auto products = Products::make(kProductWorkspace, gpu.name, {});
     if (!products) return products.errors();
     products_.emplace(std::move(products).value());
-    if (auto failed = peaks()) return *failed;
+    if (auto failed = peaks(gpu)) return *failed;
     auto pool = ProbePool::make(size);
     if (!pool) return pool.errors();
     pool_.emplace(std::move(pool).value());
@@ -101,14 +101,15 @@ class Measurement {
   }
 
   /// Large products in every dtype, as a share of the datasheet's peak, or as the peak where there is no datasheet.
-  Failure peaks() {
+  Failure peaks(const GpuDescription& gpu) {
     constexpr std::int64_t side = 8192;
     device_.achievable_compute.clear();
-    for (const Dtype dtype : {Dtype::fp32, Dtype::tf32, Dtype::fp16, Dtype::bf16}) {
+    for (const Dtype dtype : {Dtype::fp32, Dtype::tf32, Dtype::fp16, Dtype::bf16, Dtype::fp8}) {
+      if (dtype == Dtype::fp8 && !has_fp8(gpu)) continue;
       if (auto failed = report(0, "peak rates")) return failed;
       ProductShape shape = dense_product(Layout::nt, side, side, side);
       shape.operands = dtype;
-      shape.output = dtype == Dtype::tf32 ? Dtype::fp32 : dtype;
+      shape.output = dtype == Dtype::tf32 ? Dtype::fp32 : dtype == Dtype::fp8 ? Dtype::bf16 : dtype;
       if (auto failed = products_->plan({shape}, stream_.stream)) return failed;
       const double rate = 2.0 * side * side * side / products_->choices().at(shape).seconds;
       const double peak = device_.rate(dtype).value();

@@ -9,6 +9,7 @@
 #include "engine/cuda/probe.hpp"
 #include "kernels/activation.hpp"
 #include "kernels/attention_naive.hpp"
+#include "kernels/cast_fp8.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/embedding.hpp"
 #include "kernels/head_norm_rope.hpp"
@@ -118,6 +119,21 @@ void add_elementwise(Probes& probes) {
                     }});
 }
 
+/// Both copies, as of what a product reads, and one, as of a weight.
+template <class T>
+void add_fp8_casts(Probes& probes) {
+  constexpr std::int64_t columns = 2048;  // as the number of elements, a multiple of 8 in either direction
+  for (const bool both : {true, false})
+    probes.push_back({both ? "cast_fp8" : "cast_fp8.one", [=](ProbePool& p, std::int64_t n) -> Result<Call> {
+                        T* x = p.input<T>(n);
+                        float *scale = p.input<float>(1), *amax = p.output<float>(1);
+                        auto *out = p.output<std::uint8_t>(n), *transposed = both ? p.output<std::uint8_t>(n) : nullptr;
+                        return Call([=](const Context& c) {
+                          return cast_fp8(c, Fp8::e4m3, n / columns, columns, x, scale, out, transposed, amax);
+                        });
+                      }});
+}
+
 template <class T>
 void add_rope(Probes& probes) {
   for (const bool norm : {false, true})
@@ -214,6 +230,7 @@ std::vector<GpuLoopProbe> gpu_loop_probes() {
   add_norms<T>(probes);
   add_softmax<T>(probes);
   add_elementwise<T>(probes);
+  if constexpr (std::is_same_v<T, bf16>) add_fp8_casts<T>(probes);
   add_rope<T>(probes);
   add_ends<T>(probes);
   add_optimizer<T>(probes);

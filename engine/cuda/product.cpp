@@ -18,6 +18,8 @@ cudaDataType_t type_of(Dtype dtype) {
       return CUDA_R_16BF;
     case Dtype::fp16:
       return CUDA_R_16F;
+    case Dtype::fp8:
+      return CUDA_R_8F_E4M3;
     default:
       return CUDA_R_32F;
   }
@@ -30,10 +32,10 @@ cublasStatus_t set(const BlasLibrary& f, cublasLtMatmulDesc_t operation, cublasL
 }
 
 /// A column-major matrix of `rows` contiguous elements a column.
-cublasStatus_t make_layout(const BlasLibrary& f, Dtype dtype, std::int64_t rows, std::int64_t columns,
+cublasStatus_t make_layout(const BlasLibrary& f, cudaDataType_t type, std::int64_t rows, std::int64_t columns,
                            std::int64_t stride, std::int64_t batch, std::int64_t step, cublasLtMatrixLayout_t& layout) {
-  cublasStatus_t status = f.layout_create(&layout, type_of(dtype), static_cast<std::uint64_t>(rows),
-                                          static_cast<std::uint64_t>(columns), stride);
+  cublasStatus_t status =
+      f.layout_create(&layout, type, static_cast<std::uint64_t>(rows), static_cast<std::uint64_t>(columns), stride);
   if (status != CUBLAS_STATUS_SUCCESS || batch == 1) return status;
   const auto count = static_cast<std::int32_t>(batch);
   status = f.layout_set(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof(count));
@@ -55,17 +57,24 @@ cublasStatus_t describe(const BlasLibrary& f, const ProductShape& s, ProductPlan
     next([&] { return set(f, plan.operation, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS); });
     next([&] { return set(f, plan.operation, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type_of(s.output)); });
   }
+  if (s.operands == Dtype::fp8)
+    next([&] {
+      // Partial sums of 14 bits between the instructions: what forward products stand, and gradients do not (the same
+      // choice as Transformer Engine's `use_split_accumulator`).
+      const auto fast = static_cast<std::int8_t>(!s.gradient);
+      return set(f, plan.operation, CUBLASLT_MATMUL_DESC_FAST_ACCUM, fast);
+    });
   const bool b_by_rows_of_k = s.layout == Layout::nt;  // B is stored (n, k)
   next([&] {
-    return make_layout(f, s.operands, b_by_rows_of_k ? s.k : s.n, b_by_rows_of_k ? s.n : s.k, s.b_stride, s.batch,
-                       s.b_step, plan.first);
+    return make_layout(f, type_of(s.operands), b_by_rows_of_k ? s.k : s.n, b_by_rows_of_k ? s.n : s.k, s.b_stride,
+                       s.batch, s.b_step, plan.first);
   });
   const bool a_by_rows_of_m = s.layout == Layout::tn;  // A is stored (k, m)
   next([&] {
-    return make_layout(f, s.operands, a_by_rows_of_m ? s.m : s.k, a_by_rows_of_m ? s.k : s.m, s.a_stride, s.batch,
-                       s.a_step, plan.second);
+    return make_layout(f, s.gradient ? CUDA_R_8F_E5M2 : type_of(s.operands), a_by_rows_of_m ? s.m : s.k,
+                       a_by_rows_of_m ? s.k : s.m, s.a_stride, s.batch, s.a_step, plan.second);
   });
-  next([&] { return make_layout(f, s.output, s.n, s.m, s.c_stride, s.batch, s.c_step, plan.output); });
+  next([&] { return make_layout(f, type_of(s.output), s.n, s.m, s.c_stride, s.batch, s.c_step, plan.output); });
   return status;
 }
 
@@ -106,18 +115,25 @@ std::string text_of(const ProductShape& s) {
   const auto name = [](Dtype d) {
     return d == Dtype::bf16 ? "bf16" : d == Dtype::fp16 ? "fp16" : d == Dtype::tf32 ? "tf32" : "fp32";
   };
+  const char* const operands = s.operands != Dtype::fp8 ? name(s.operands) : s.gradient ? "e5m2" : "e4m3";
   return fmt::format("{} {}->{}{}{} {}x{}x{} rows {},{},{} batch {} steps {},{},{} aligned {}",
-                     layouts[static_cast<int>(s.layout)], name(s.operands), name(s.output),
-                     s.accumulate ? " accumulate" : "", s.bias ? " bias" : "", s.m, s.n, s.k, s.a_stride, s.b_stride,
-                     s.c_stride, s.batch, s.a_step, s.b_step, s.c_step, s.alignment);
+                     layouts[static_cast<int>(s.layout)], operands, name(s.output), s.accumulate ? " accumulate" : "",
+                     s.bias ? " bias" : "", s.m, s.n, s.k, s.a_stride, s.b_stride, s.c_stride, s.batch, s.a_step,
+                     s.b_step, s.c_step, s.alignment);
 }
 
 cublasStatus_t enqueue(const BlasState& state, const ProductShape& shape, const ProductPlan& plan,
                        const cublasLtMatmulAlgo_t& algorithm, const void* a, const void* b, void* c, const void* bias,
-                       void* workspace, cudaStream_t stream) {
+                       void* workspace, cudaStream_t stream, const ProductScales& scales) {
   const float one = 1, factor = shape.accumulate ? 1.0f : 0.0f;
   if (shape.bias) {
     const cublasStatus_t status = set(*state.library, plan.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+    if (status != CUBLAS_STATUS_SUCCESS) return status;
+  }
+  if (shape.operands == Dtype::fp8) {
+    cublasStatus_t status = set(*state.library, plan.operation, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, scales.b);
+    if (status == CUBLAS_STATUS_SUCCESS)
+      status = set(*state.library, plan.operation, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, scales.a);
     if (status != CUBLAS_STATUS_SUCCESS) return status;
   }
   return state.library->matmul(state.handle, plan.operation, &one, b, plan.first, a, plan.second, &factor, c,
@@ -192,7 +208,7 @@ std::optional<Error> Products::plan(const std::vector<ProductShape>& shapes, cud
 }
 
 std::optional<Error> Products::run(const ProductShape& shape, const void* a, const void* b, void* c, const void* bias,
-                                   void* workspace, cudaStream_t stream) {
+                                   void* workspace, cudaStream_t stream, const ProductScales& scales) {
   auto found = state_->plans.find(shape);
   if (found == state_->plans.end()) {
     ProductPlan& plan = state_->plans[shape];
@@ -203,7 +219,8 @@ std::optional<Error> Products::run(const ProductShape& shape, const void* a, con
     found = state_->plans.find(shape);
   }
   const ProductPlan& plan = found->second;
-  return error_of_blas(enqueue(*state_, shape, plan, plan.algorithm, a, b, c, bias, workspace, stream), text_of(shape));
+  return error_of_blas(enqueue(*state_, shape, plan, plan.algorithm, a, b, c, bias, workspace, stream, scales),
+                       text_of(shape));
 }
 
 const std::map<ProductShape, ProductChoice>& Products::choices() const { return state_->choices; }

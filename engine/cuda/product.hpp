@@ -26,7 +26,8 @@ enum class Layout : std::uint8_t { nt, nn, tn };
 /// One product or a strided batch of them, in elements. All that the choice of an algorithm depends on.
 struct ProductShape {
   Layout layout = Layout::nt;
-  Dtype operands = Dtype::bf16;  ///< of A and B; tf32 is stored as fp32
+  Dtype operands = Dtype::bf16;  ///< of A and B; tf32 is stored as fp32, fp8 is E4M3 and wants layout nt
+  bool gradient = false;         ///< fp8: A is E5M2, and sums keep their precision throughout
   Dtype output = Dtype::bf16;    ///< of C
   bool accumulate = false;       ///< C += A B
   bool bias = false;             ///< C = A B + bias (n), in the output's type
@@ -37,6 +38,11 @@ struct ProductShape {
   int alignment = 16;                               ///< bytes that all addresses are multiples of, at most 16
 
   friend auto operator<=>(const ProductShape&, const ProductShape&) = default;
+};
+
+/// Factors on the operands of an fp8 product, in device memory; null: 1.
+struct ProductScales {
+  const float *a = nullptr, *b = nullptr;
 };
 
 /// Dense rows.
@@ -68,7 +74,8 @@ class Products {
   [[nodiscard]] std::optional<Error> plan(const std::vector<ProductShape>& shapes, cudaStream_t stream);
   /// C = or += A B. A shape that has no plan gets the library's first candidate.
   [[nodiscard]] std::optional<Error> run(const ProductShape& shape, const void* a, const void* b, void* c,
-                                         const void* bias, void* workspace, cudaStream_t stream);
+                                         const void* bias, void* workspace, cudaStream_t stream,
+                                         const ProductScales& scales = {});
   const std::map<ProductShape, ProductChoice>& choices() const;
   /// Writes the tuning file, keeping what it holds of other shapes and devices.
   [[nodiscard]] std::optional<Error> save() const;

@@ -36,7 +36,7 @@ struct BlasState {
 /// Enqueues one product by a given algorithm; returns the library's status.
 cublasStatus_t enqueue(const BlasState& state, const ProductShape& shape, const ProductPlan& plan,
                        const cublasLtMatmulAlgo_t& algorithm, const void* a, const void* b, void* c, const void* bias,
-                       void* workspace, cudaStream_t stream);
+                       void* workspace, cudaStream_t stream, const ProductScales& scales);
 
 /// The library's candidates for a plan, at most kCandidates, by its own estimate.
 inline constexpr int kCandidates = 12;

@@ -10,6 +10,7 @@
 #include "engine/cuda/memory.hpp"
 #include "engine/cuda/product_plan.hpp"
 #include "engine/cuda/status.hpp"
+#include "kernels/cast_fp8.hpp"
 #include "kernels/elementwise.hpp"
 
 namespace dtcalc::cuda {
@@ -40,6 +41,9 @@ cudaError_t cast_numbers(Dtype dtype, const float* from, std::byte* to) {
       return cast(context, kNumbers, from, reinterpret_cast<bf16*>(to));
     case Dtype::fp16:
       return cast(context, kNumbers, from, reinterpret_cast<fp16*>(to));
+    case Dtype::fp8:  // the codes of E4M3 are as random when they are read as E5M2
+      return cast_fp8(context, Fp8::e4m3, kNumbers / 1024, 1024, from, nullptr, reinterpret_cast<std::uint8_t*>(to),
+                      nullptr, nullptr);
     default:
       return cudaMemcpy(to, from, static_cast<std::size_t>(kNumbers) * sizeof(float), cudaMemcpyDeviceToDevice);
   }
@@ -97,7 +101,7 @@ std::optional<Error> tune(BlasState& state, const std::vector<ProductShape>& sha
       for (int i = 0; i <= kRepetitions && works; ++i) {  // the first one warms up
         (void)cudaEventRecord(events.begin, stream);
         works = enqueue(state, shape, plan, algorithm, a->data(), b->data(), c->data(), b->data(), workspace->data(),
-                        stream) == CUBLAS_STATUS_SUCCESS;
+                        stream, {}) == CUBLAS_STATUS_SUCCESS;
         (void)cudaEventRecord(events.end, stream);
         if (auto error = error_of(cudaEventSynchronize(events.end), text_of(shape))) return error;
         if (i > 0) seconds.push_back(events.seconds());

@@ -22,7 +22,28 @@ AttentionShape attention_shape(const Scenario& s) {
 }
 
 bool implemented(Precision p) {
-  return p == Precision::fp32 || p == Precision::tf32 || p == Precision::bf16_mixed || p == Precision::fp16_mixed;
+  return p == Precision::fp32 || p == Precision::tf32 || p == Precision::bf16_mixed || p == Precision::fp16_mixed ||
+         p == Precision::fp8_mixed;
+}
+
+/// Rows of fp8 operands, and those of their transposes, are multiples of 16 bytes (cuBLAS documentation,
+/// cublasLtMatmul, "to use FP8 kernels").
+std::optional<Error> refuse_fp8(const Scenario& s, const Choices& c) {
+  if (s.training.precision != Precision::fp8_mixed) return std::nullopt;
+  if (!c.quantize)
+    return Error{"/software/fp8_casts", "false", "the CUDA engine casts to fp8 by kernels of their own",
+                 "set software.fp8_casts=true"};
+  const Model& m = s.model;
+  const std::pair<const char*, std::int64_t> sizes[] = {{"/training/sequence", s.training.sequence},
+                                                        {"/model/hidden_size", m.hidden_size},
+                                                        {"/model/head_size", m.heads * m.head_size},
+                                                        {"/model/kv_heads", m.kv_heads * m.head_size},
+                                                        {"/model/mlp_size", m.mlp_size}};
+  for (const auto& [place, size] : sizes)
+    if (size % 16 != 0)
+      return Error{place, fmt::format("{}", size), "is the length of rows in fp8, which come in multiples of 16",
+                   "choose sizes that 16 divides or set training.precision=bf16_mixed"};
+  return std::nullopt;
 }
 
 }  // namespace
@@ -33,8 +54,10 @@ std::optional<Error> refuse(const Scenario& s) {
   if (s.software.id != "dtcalc-cuda")
     return Error{"/software", s.software.id, "is not the stack of this program's GPU kernels", "use dtcalc-cuda"};
   if (!implemented(s.training.precision))
-    return Error{"/training/precision", "", "the CUDA engine computes in fp32, tf32, bf16_mixed or fp16_mixed",
+    return Error{"/training/precision", "",
+                 "the CUDA engine computes in fp32, tf32, bf16_mixed, fp16_mixed or fp8_mixed",
                  "set training.precision=bf16_mixed"};
+  if (auto error = refuse_fp8(s, c)) return error;
   if (c.autocast || !c.fuse_softmax || !c.fuse_loss || c.store_dropout_masks || !c.save_norm_statistics)
     return Error{"/software", s.software.id, "was changed into a stack that the CUDA kernels do not implement",
                  "use the preset dtcalc-cuda as it is"};

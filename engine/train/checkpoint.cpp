@@ -9,6 +9,7 @@
 #include "engine/io/checksum.hpp"
 #include "engine/io/system_error.hpp"
 #include "engine/train/manifest.hpp"
+#include "engine/train/tensors.hpp"
 
 namespace dtcalc {
 namespace {
@@ -170,10 +171,14 @@ Result<std::vector<Series>> read_history(const fs::path& path) {
 std::optional<Error> load(const fs::path& path, std::span<const TensorTarget> targets) {
   const Result<Reader> reader = Reader::open(path);
   if (!reader) return reader.errors().front();
+  const std::vector<Entry>& entries = reader->index().entries;
   for (const TensorTarget& target : targets) {
+    const auto is_it = [&](const Entry& entry) { return entry.name == target.name; };
+    if (target.name == kFp8HistoryTensor && std::none_of(entries.begin(), entries.end(), is_it)) continue;
     if (auto error = reader->read(target)) return error;
   }
-  for (const Entry& entry : reader->index().entries) {
+  for (const Entry& entry : entries) {
+    if (entry.name == kFp8HistoryTensor) continue;
     const auto same_name = [&](const TensorTarget& target) { return target.name == entry.name; };
     if (std::none_of(targets.begin(), targets.end(), same_name)) {
       return Error{fmt::format("{}: tensor \"{}\"", path.string(), entry.name), "", "is not in the model",

@@ -10,6 +10,10 @@
 
 namespace dtcalc {
 
+/// What a backend keeps of fp8 beside the moments: the largest magnitudes of past steps, from which scales follow. A
+/// checkpoint may lack it (then there is no past), and a run in another precision passes over it.
+inline constexpr const char* kFp8HistoryTensor = "fp8.amax_history";
+
 /// The tensors in place, for saving and for loading: matrices (rows, columns), vectors (elements). `values` is indexed
 /// by ParameterView::offset.
 template <class T>
