@@ -10,7 +10,8 @@ __device__ inline std::uint32_t shared_address(const void* pointer) {
   return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
 }
 
-/// 16 bytes to shared memory without passing through registers; zeros where `valid` is false (nothing is read then).
+/// 16 bytes to shared memory without passing through registers; zeros where `valid` is false (nothing is read then, so
+/// `from` may point anywhere).
 __device__ inline void copy_async(void* to, const void* from, bool valid) {
   const int bytes = valid ? 16 : 0;
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(shared_address(to)), "l"(from), "r"(bytes)

@@ -251,16 +251,15 @@ cudaError_t launch(const Context& context, std::int64_t rows, std::int64_t vocab
   if constexpr (gradient) {
     const std::int64_t bytes = 2 * (vocabulary / packet_width<T>)*16;
     constexpr std::int64_t fixed = 1024;  // what the kernel has beside it, generously
-    int device = 0, limit = 0, processors = 0, blocks = 0;
-    if (const cudaError_t status = cudaGetDevice(&device); status != cudaSuccess) return status;
-    if (const cudaError_t status = cudaDeviceGetAttribute(&limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+    int limit = 0, processors = 0, blocks = 0;
+    if (const cudaError_t status = device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, limit);
         status != cudaSuccess)
       return status;
     if (bytes <= limit - fixed) {
       const auto kernel = softcap > 0 ? loss_piped_kernel<true, T> : loss_piped_kernel<false, T>;
       if (const cudaError_t status = allow_shared(kernel, bytes); status != cudaSuccess) return status;
       // As many blocks as run at once; which rows fall to one does not change their bits.
-      if (const cudaError_t status = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
+      if (const cudaError_t status = device_attribute(cudaDevAttrMultiProcessorCount, processors);
           status != cudaSuccess)
         return status;
       if (const cudaError_t status = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, piped_threads,

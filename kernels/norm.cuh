@@ -18,6 +18,17 @@ inline NormFactors norm_factors(const NormOptions& o, std::int64_t hidden) {
           o.weight_offset ? 1.0F : 0.0F, o.kind == Norm::layer_norm};
 }
 
+/// Rows [begin, end) are those of the block: slices that differ by one row at most.
+struct Slice {
+  int begin, end;
+};
+__device__ inline Slice slice_of(int rows) {
+  const int blocks = static_cast<int>(gridDim.x), block = static_cast<int>(blockIdx.x);
+  const int each = rows / blocks, more = rows % blocks;
+  const int begin = block * each + (block < more ? block : more);
+  return {begin, begin + each + (block < more ? 1 : 0)};
+}
+
 /// Threads of the kernels for rows that are too long for registers, or not made of whole packets: a block a row, which
 /// is read from the cache once per pass.
 inline constexpr int plain_norm_threads = 512;

@@ -36,33 +36,37 @@ __global__ void __launch_bounds__(threads, N <= 2 ? 2 : 1)
   const int group = static_cast<int>(threadIdx.y), groups = static_cast<int>(blockDim.y);
   const int lane = t % warp_size, warps = size / warp_size, packets = hidden / W;
   constexpr int operands = accumulate ? 3 : 2;
-  const int begin = static_cast<int>(std::int64_t{rows} * blockIdx.x / gridDim.x);
-  const int end = static_cast<int>(std::int64_t{rows} * (blockIdx.x + 1) / gridDim.x);
+  const Slice slice = slice_of(rows);
+  const int stride = groups * hidden, unit = size * groups;  // between a thread's rows, between its slots
+  uint4* const slots = stage + group * size + t;
   const auto slot = [&](int step, int operand, int r, int n) {
-    return stage + (((step * operands + operand) * R + r) * N + n) * (size * groups) + group * size + t;
+    return slots + (((step * operands + operand) * R + r) * N + n) * unit;
   };
   float mu[R], rs[R], next_mu[R], next_rs[R];
-  const auto fetch = [&](int step, int first) {
+  // `row` and `start` are those of the group's first row, the thread's first element in it.
+  const auto fetch = [&](int step, int row, std::int64_t start) {
 #pragma unroll
     for (int r = 0; r < R; ++r) {
-      const int row = first + r * groups + group;
-      const bool exists = row < end;
-      next_mu[r] = exists && mean != nullptr ? mean[row] : 0.0F;
-      next_rs[r] = exists ? rstd[row] : 0.0F;
+      const bool exists = row + r * groups < slice.end;
 #pragma unroll
       for (int n = 0; n < N; ++n) {
-        const int p = t + n * size;
-        const bool valid = exists && p < packets;
-        const std::int64_t at = valid ? std::int64_t{row} * hidden + p * W : 0;
+        const bool valid = exists && t + n * size < packets;
+        const std::int64_t at = start + r * stride + n * size * W;
         copy_async(slot(step, 0, r, n), dy + at, valid);
         copy_async(slot(step, 1, r, n), x + at, valid);
         if constexpr (accumulate) copy_async(slot(step, 2, r, n), dx + at, valid);
       }
+      next_mu[r] = exists && mean != nullptr ? mean[row + r * groups] : 0.0F;
+      next_rs[r] = exists ? rstd[row + r * groups] : 0.0F;
     }
+    copies_commit();
   };
   const auto staged = [&](int step, int operand, int r, int n, float(&value)[W]) {
     reinterpret_cast<const Packet<T, W>*>(slot(step, operand, r, n))->get(value);
   };
+  int now = 0;
+  std::int64_t start = std::int64_t{slice.begin + group} * hidden + t * W;
+  fetch(now, slice.begin + group, start);
   float weight[keeps_gamma ? N : 1][W];
   const auto read_gamma = [&](int n, float(&to)[W]) {
     const int p = t + n * size;
@@ -79,14 +83,10 @@ __global__ void __launch_bounds__(threads, N <= 2 ? 2 : 1)
   }
 
   float gamma_sum[N][W] = {}, beta_sum[N][W] = {};
-  fetch(0, begin);
-  copies_commit();
-  int now = 0;
-  for (int first = begin; first < end; first += R * groups) {
+  for (int first = slice.begin; first < slice.end; first += R * groups) {
 #pragma unroll
     for (int r = 0; r < R; ++r) mu[r] = next_mu[r], rs[r] = next_rs[r];
-    if (first + R * groups < end) fetch(now ^ 1, first + R * groups);
-    copies_commit();
+    fetch(now ^ 1, first + group + R * groups, start + R * stride);
     copies_wait<1>();
     // Of each row: the sum of g xhat and, for LayerNorm, of g; g = dy gamma. What does not exist counts as zeros.
     float sum[2 * R] = {};
@@ -123,22 +123,25 @@ __global__ void __launch_bounds__(threads, N <= 2 ? 2 : 1)
         total += __shfl_xor_sync(0xFFFFFFFFU, total, distance);
       spread = 1;
     }
+    // dx = rstd (g - level - xhat along), the terms gathered by what they multiply.
+    float of_x[R], constant[R];
+#pragma unroll
+    for (int r = 0; r < R; ++r) {
+      const float along = __shfl_sync(0xFFFFFFFFU, total, 2 * r * spread) * o.inverse;
+      const float level = __shfl_sync(0xFFFFFFFFU, total, (2 * r + 1) * spread) * (o.layer_norm ? o.inverse : 0.0F);
+      of_x[r] = -rs[r] * rs[r] * along, constant[r] = -rs[r] * level - mu[r] * of_x[r];
+    }
 #pragma unroll
     for (int n = 0; n < N; ++n) {
-      const int p = t + n * size;
       float(&scale)[W] = weight[keeps_gamma ? n : 0];
       if constexpr (!keeps_gamma) read_gamma(n, scale);
 #pragma unroll
       for (int r = 0; r < R; ++r) {
-        // dx = rstd (g - level - xhat along), the terms gathered by what they multiply.
-        const float along = __shfl_sync(0xFFFFFFFFU, total, 2 * r * spread) * o.inverse;
-        const float level = __shfl_sync(0xFFFFFFFFU, total, (2 * r + 1) * spread) * (o.layer_norm ? o.inverse : 0.0F);
-        const float of_x = -rs[r] * rs[r] * along, constant = -rs[r] * level - mu[r] * of_x;
         float above[W], in[W], value[W];
         staged(now, 0, r, n, above);
         staged(now, 1, r, n, in);
 #pragma unroll
-        for (int w = 0; w < W; ++w) value[w] = in[w] * of_x + (above[w] * scale[w] * rs[r] + constant);
+        for (int w = 0; w < W; ++w) value[w] = in[w] * of_x[r] + (above[w] * scale[w] * rs[r] + constant[r]);
         if constexpr (accumulate) {
           float before[W];
           staged(now, 2, r, n, before);
@@ -147,10 +150,11 @@ __global__ void __launch_bounds__(threads, N <= 2 ? 2 : 1)
         }
         Packet<T, W> out;
         out.set(value);
-        const int row = first + r * groups + group;
-        if (row < end && p < packets) store(dx + std::int64_t{row} * hidden + p * W, out);
+        if (first + group + r * groups < slice.end && t + n * size < packets)
+          store(dx + (start + r * stride + n * size * W), out);
       }
     }
+    start += R * stride;
     now ^= 1;
   }
   if (partials == nullptr) return;

@@ -175,6 +175,13 @@ cudaError_t allow_shared(Kernel kernel, std::int64_t bytes) {
   return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
 }
 
+/// Of the current device.
+inline cudaError_t device_attribute(cudaDeviceAttr attribute, int& value) {
+  int device = 0;
+  const cudaError_t status = cudaGetDevice(&device);
+  return status == cudaSuccess ? cudaDeviceGetAttribute(&value, attribute, device) : status;
+}
+
 /// x (one grid dimension) holds 2^31 - 1 blocks: more than any tensor has.
 inline dim3 grid_of(std::int64_t blocks) { return dim3(static_cast<unsigned>(blocks)); }
 

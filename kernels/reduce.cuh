@@ -63,7 +63,7 @@ __device__ float warp_transposed_sum(float (&value)[N]) {
 
 /// Two sums, first[c] and, with gridDim.y = 2, second[c] += partials[0][y][c] + … + partials[blocks - 1][y][c], two
 /// levels in a fixed order; `partials` (blocks, gridDim.y, columns). Null: not wanted. Launched with join_threads.
-inline constexpr int join_columns = 32, join_rows = 16;
+inline constexpr int join_columns = 16, join_rows = 32;
 inline constexpr int join_threads = join_columns * join_rows;
 
 template <class G>

@@ -5,11 +5,26 @@
 namespace dtcalc::cuda::test {
 namespace {
 
+/// Beside the cases of all attention kernels: rows of whole packets with everything that makes a logit special, in a
+/// warp and in a block; a length that registers do not hold.
+std::vector<AttentionCase> cases() {
+  std::vector<AttentionCase> all = attention_cases();
+  const auto special = [](AttentionCase c) {
+    c.options.softcap = 1.5, c.options.window = 71, c.options.dropout = 0.2, c.options.scale = 0.2;
+    c.options.key = {7, 3, 1, 2, 1}, c.alibi = true;
+    return c;
+  };
+  all.push_back(special({"everything, a warp a row", {1, 66, 136, 4, 2, 64}, {}}));
+  all.push_back(special({"everything, a block a row", {1, 5, 2056, 4, 2, 64}, {}}));
+  all.push_back({"longer than registers", {1, 3, 8200, 1, 1, 64}, {}});
+  return all;
+}
+
 TEST_CASE("the softmax of naive attention on the GPU, forward and backward") {
   DTCALC_NEED_GPU();
   for_types([](auto tag) {
     using T = decltype(tag);
-    for (const AttentionCase& c : attention_cases()) {
+    for (const AttentionCase& c : cases()) {
       CAPTURE(c.name);
       const Values slopes = slopes_of(c);
       const cpu::AttentionShape s = on_cpu(c.shape);
