@@ -1,5 +1,6 @@
 #include "kernels/activation.hpp"
 
+#include "kernels/instantiate.cuh"
 #include "kernels/packet.cuh"
 
 namespace dtcalc::cuda {
@@ -127,9 +128,11 @@ __global__ void __launch_bounds__(threads) unary_kernel(std::int64_t elements, c
   const std::int64_t i = (std::int64_t{blockIdx.x} * threads + threadIdx.x) * W;
   if (i >= elements) return;
   const Packet<T, W> in = load<W>(a + i);
-  Packet<T, W> result;
+  float value[W];
 #pragma unroll
-  for (int w = 0; w < W; ++w) result.set(w, f(in[w]));
+  for (int w = 0; w < W; ++w) value[w] = f(in[w]);
+  Packet<T, W> result;
+  result.set(value);
   store(out + i, result);
 }
 
@@ -138,9 +141,11 @@ __global__ void __launch_bounds__(threads) binary_kernel(std::int64_t elements, 
   const std::int64_t i = (std::int64_t{blockIdx.x} * threads + threadIdx.x) * W;
   if (i >= elements) return;
   const Packet<T, W> left = load<W>(a + i), right = load<W>(b + i);
-  Packet<T, W> result;
+  float value[W];
 #pragma unroll
-  for (int w = 0; w < W; ++w) result.set(w, f(left[w], right[w]));
+  for (int w = 0; w < W; ++w) value[w] = f(left[w], right[w]);
+  Packet<T, W> result;
+  result.set(value);
   store(out + i, result);
 }
 
@@ -150,13 +155,16 @@ __global__ void __launch_bounds__(threads)
   const std::int64_t i = (std::int64_t{blockIdx.x} * threads + threadIdx.x) * W;
   if (i >= elements) return;
   const Packet<T, W> g = load<W>(gate + i), u = load<W>(up + i), above = load<W>(dy + i);
-  Packet<T, W> to_gate, to_up;
+  float value_gate[W], value_up[W];
 #pragma unroll
   for (int w = 0; w < W; ++w) {
     const Both at = Phi::both(g[w]);
-    to_gate.set(w, above[w] * u[w] * at.slope);
-    to_up.set(w, above[w] * at.value);
+    value_gate[w] = above[w] * u[w] * at.slope;
+    value_up[w] = above[w] * at.value;
   }
+  Packet<T, W> to_gate, to_up;
+  to_gate.set(value_gate);
+  to_up.set(value_up);
   store(dgate + i, to_gate);
   store(dup + i, to_up);
 }
@@ -255,9 +263,7 @@ cudaError_t softcap_backward(const Context& context, double cap, std::int64_t el
                                                           const T*, T*);                                              \
   template cudaError_t softcap_forward<T>(const Context&, double, std::int64_t, const T*, T*);                        \
   template cudaError_t softcap_backward<T>(const Context&, double, std::int64_t, const T*, const T*, T*);
-DTCALC_INSTANTIATE(float)
-DTCALC_INSTANTIATE(bf16)
-DTCALC_INSTANTIATE(fp16)
+DTCALC_FOR_TYPES(DTCALC_INSTANTIATE)
 #undef DTCALC_INSTANTIATE
 
 }  // namespace dtcalc::cuda

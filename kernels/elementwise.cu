@@ -50,8 +50,7 @@ __global__ void bias_dropout_kernel(std::int64_t elements, std::int64_t columns,
   }
   if constexpr (drops) stream.apply(static_cast<std::uint64_t>(i), value);
   Packet<T, W> result;
-#pragma unroll
-  for (int w = 0; w < W; ++w) result.set(w, value[w]);
+  result.set(value);
   store(y + i, result);
 }
 

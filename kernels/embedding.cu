@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/instantiate.cuh"
 #include "kernels/philox.cuh"
 #include "kernels/reduce.cuh"
 
@@ -31,8 +32,7 @@ __global__ void __launch_bounds__(threads)
   }
   if constexpr (drops) stream.apply(static_cast<std::uint64_t>(i), value);
   Packet<T, W> out;
-#pragma unroll
-  for (int w = 0; w < W; ++w) out.set(w, value[w]);
+  out.set(value);
   store(x + i, out);
 }
 
@@ -144,11 +144,16 @@ __global__ void __launch_bounds__(warp_size)
 
 // --- the sums of the rows of each token -----------------------------------------------------------------------------
 //
-// Sorted places are cut into pieces of `piece` rows. A token whose rows lie in one piece is added to the table at once.
-// One whose rows reach over a border leaves a partial sum in each piece: `heads` for a piece that it does not begin in,
-// `tails` for the one that it begins in; whoever owns the tail adds the heads that follow, in order.
+// Sorted places are cut into pieces, some thousand for as many blocks but of 16 rows at least and 64 at most. A token
+// whose rows lie in one piece is added to the table at once. One whose rows reach over a border leaves a partial sum in
+// each piece: `heads` for a piece that it does not begin in, `tails` for the one that it begins in; whoever owns the
+// tail adds the heads that follow, in order.
 
-constexpr int piece = 64;
+constexpr int least_piece = 16, most_piece = 64, enough_pieces = 1024;
+
+int piece_of(std::int64_t rows) {
+  return static_cast<int>(std::clamp<std::int64_t>(ceil_div(rows, enough_pieces), least_piece, most_piece));
+}
 
 template <int W, class G>
 __device__ void add_to(G* to, const float (&sum)[W], float factor) {
@@ -164,9 +169,10 @@ __device__ void put(float* to, const float (&sum)[W]) {
 
 template <int W, class T, class G>
 __global__ void __launch_bounds__(threads)
-    token_kernel(EmbeddingShape shape, std::int64_t rows, bool drops, Dropout dropout, const std::int32_t* tokens,
-                 const std::int32_t* sorted, const T* dx, float* heads, float* tails, G* dtoken_table) {
-  __shared__ std::int32_t row_of[piece], token_of[piece + 2];
+    token_kernel(EmbeddingShape shape, std::int64_t rows, int piece, bool drops, Dropout dropout,
+                 const std::int32_t* tokens, const std::int32_t* sorted, const T* dx, float* heads, float* tails,
+                 G* dtoken_table) {
+  __shared__ std::int32_t row_of[most_piece], token_of[most_piece + 2];
   const DropoutStream stream = block_stream(dropout);
   const std::int64_t first = std::int64_t{blockIdx.x} * piece, end = min(first + piece, rows);
   const int count = static_cast<int>(end - first);
@@ -207,8 +213,8 @@ __global__ void __launch_bounds__(threads)
 
 template <class G>
 __global__ void __launch_bounds__(threads)
-    token_border_kernel(EmbeddingShape shape, std::int64_t rows, const std::int32_t* tokens, const std::int32_t* sorted,
-                        const float* heads, const float* tails, G* dtoken_table) {
+    token_border_kernel(EmbeddingShape shape, std::int64_t rows, int piece, const std::int32_t* tokens,
+                        const std::int32_t* sorted, const float* heads, const float* tails, G* dtoken_table) {
   const std::int64_t end = (std::int64_t{blockIdx.x} + 1) * piece;  // of the piece that may own a tail
   const std::int64_t d = std::int64_t{blockIdx.y} * threads + threadIdx.x;
   if (end >= rows || d >= shape.hidden) return;
@@ -245,7 +251,7 @@ cudaError_t embedding_forward(const Context& context, const EmbeddingShape& shap
 std::int64_t embedding_backward_workspace_bytes(const EmbeddingShape& shape) {
   const Sorting s(shape);
   return aligned_bytes(s.chunks * bins * 4) + 2 * aligned_bytes(s.rows * 4) +
-         2 * ceil_div(s.rows, piece) * shape.hidden * 4;
+         2 * ceil_div(s.rows, piece_of(s.rows)) * shape.hidden * 4;
 }
 
 template <class T, class G>
@@ -277,6 +283,7 @@ cudaError_t embedding_backward(const Context& context, const EmbeddingShape& sha
   auto* const counts = reinterpret_cast<std::int32_t*>(take(s.chunks * bins * 4));
   auto* sorted = reinterpret_cast<std::int32_t*>(take(s.rows * 4));
   auto* other = reinterpret_cast<std::int32_t*>(take(s.rows * 4));
+  const int piece = piece_of(s.rows);
   const std::int64_t pieces = ceil_div(s.rows, piece);
   auto* const heads = reinterpret_cast<float*>(next);
   float* const tails = heads + pieces * shape.hidden;
@@ -294,13 +301,14 @@ cudaError_t embedding_backward(const Context& context, const EmbeddingShape& sha
   status = with_width<T>(packets, [&](auto width) {
     constexpr int W = decltype(width)::value;
     const dim3 grid(static_cast<unsigned>(pieces), static_cast<unsigned>(ceil_div(shape.hidden, threads * W)));
-    token_kernel<W><<<grid, threads, 0, context.stream>>>(shape, s.rows, drops, dropout, tokens, sorted, dx, heads,
-                                                          tails, dtoken_table);
+    token_kernel<W><<<grid, threads, 0, context.stream>>>(shape, s.rows, piece, drops, dropout, tokens, sorted, dx,
+                                                          heads, tails, dtoken_table);
     return cudaGetLastError();
   });
   if (status != cudaSuccess || pieces == 1) return status;
   const dim3 grid(static_cast<unsigned>(pieces - 1), static_cast<unsigned>(ceil_div(shape.hidden, threads)));
-  token_border_kernel<<<grid, threads, 0, context.stream>>>(shape, s.rows, tokens, sorted, heads, tails, dtoken_table);
+  token_border_kernel<<<grid, threads, 0, context.stream>>>(shape, s.rows, piece, tokens, sorted, heads, tails,
+                                                            dtoken_table);
   return cudaGetLastError();
 }
 
@@ -309,9 +317,7 @@ cudaError_t embedding_backward(const Context& context, const EmbeddingShape& sha
                                             const T*, T*);                                                        \
   template cudaError_t embedding_backward<T, float>(const Context&, const EmbeddingShape&, const std::int32_t*,   \
                                                     const T*, float*, float*);
-DTCALC_INSTANTIATE(float)
-DTCALC_INSTANTIATE(bf16)
-DTCALC_INSTANTIATE(fp16)
+DTCALC_FOR_TYPES(DTCALC_INSTANTIATE)
 #undef DTCALC_INSTANTIATE
 template cudaError_t embedding_backward<bf16, bf16>(const Context&, const EmbeddingShape&, const std::int32_t*,
                                                     const bf16*, bf16*, bf16*);

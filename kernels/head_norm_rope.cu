@@ -1,5 +1,6 @@
 #include "kernels/head_norm_rope.hpp"
 
+#include "kernels/instantiate.cuh"
 #include "kernels/reduce.cuh"
 
 namespace dtcalc::cuda {
@@ -232,14 +233,8 @@ cudaError_t head_norm_rope_backward(const Context& context, const HeadNormRope& 
 #define DTCALC_INSTANTIATE_BACKWARD(T, G)                                                                         \
   template cudaError_t head_norm_rope_backward<T, G>(const Context&, const HeadNormRope&, const T*, T*, const T*, \
                                                      const T*, const float*, const float*, const float*, G*);
-DTCALC_INSTANTIATE(float)
-DTCALC_INSTANTIATE(bf16)
-DTCALC_INSTANTIATE(fp16)
-DTCALC_INSTANTIATE_BACKWARD(float, float)
-DTCALC_INSTANTIATE_BACKWARD(bf16, float)
-DTCALC_INSTANTIATE_BACKWARD(fp16, float)
-DTCALC_INSTANTIATE_BACKWARD(bf16, bf16)
-DTCALC_INSTANTIATE_BACKWARD(fp16, fp16)
+DTCALC_FOR_TYPES(DTCALC_INSTANTIATE)
+DTCALC_FOR_GRADIENTS(DTCALC_INSTANTIATE_BACKWARD)
 #undef DTCALC_INSTANTIATE
 #undef DTCALC_INSTANTIATE_BACKWARD
 

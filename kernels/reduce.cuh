@@ -63,13 +63,13 @@ __device__ float warp_transposed_sum(float (&value)[N]) {
 
 /// Two sums, first[c] and, with gridDim.y = 2, second[c] += partials[0][y][c] + … + partials[blocks - 1][y][c], two
 /// levels in a fixed order; `partials` (blocks, gridDim.y, columns). Null: not wanted. Launched with join_threads.
-inline constexpr int join_columns = 16, join_rows = 32;
+inline constexpr int join_columns = 16, join_rows = warp_size;  // a warp joins a column's rows
 inline constexpr int join_threads = join_columns * join_rows;
 
 template <class G>
 __global__ void __launch_bounds__(join_threads)
     join_partials_kernel(int blocks, std::int64_t columns, const float* partials, G* first, G* second) {
-  __shared__ float part[join_rows][join_columns];
+  __shared__ float part[join_rows][join_columns + 1];  // so that the rows of a column lie in different banks
   G* const sum = blockIdx.y == 0 ? first : second;
   if (sum == nullptr) return;
   const int column_lane = static_cast<int>(threadIdx.x) % join_columns;
@@ -83,11 +83,10 @@ __global__ void __launch_bounds__(join_threads)
   }
   part[row_lane][column_lane] = value;
   __syncthreads();
-  if (row_lane != 0 || column >= columns) return;
-  float total = 0;
-#pragma unroll
-  for (int row = 0; row < join_rows; ++row) total += part[row][column_lane];
-  sum[column] = from_float<G>(to_float(sum[column]) + total);
+  const int lane = static_cast<int>(threadIdx.x) % warp_size, warp = static_cast<int>(threadIdx.x) / warp_size;
+  const float total = warp_sum(part[lane][warp]);
+  const std::int64_t mine = std::int64_t{blockIdx.x} * join_columns + warp;
+  if (lane == 0 && mine < columns) sum[mine] = from_float<G>(to_float(sum[mine]) + total);
 }
 
 /// `partials` (blocks, columns).
