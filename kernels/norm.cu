@@ -14,7 +14,8 @@ namespace {
 constexpr int most_threads = 512, most_packets = 4;
 constexpr int warp_packets = 8, block_warps = 4;
 
-/// y from the row in registers, whose packets beyond its end are zeros; `first` is the thread's element of the row.
+/// y and the statistics from the row in registers, zeros beyond its end; a thread's packets lie `step` apart. `shared`
+/// serves rows of more than a warp.
 template <class T, int W, int N>
 __device__ void finish_row(const NormFactors& o, const Packet<T, W> (&in)[N], std::int64_t row, int hidden, int step,
                            const T* gamma, const T* beta, T* y, float* mean, float* rstd, float (*shared)[warp_size]) {
