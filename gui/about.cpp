@@ -28,6 +28,7 @@ void show_shortcuts(QMainWindow& window) {
       "<tr><td>Slider step</td><td>Left, Right</td></tr>"
       "<tr><td>From an input of a quantity to its setting</td><td>Enter, or double click</td></tr>"
       "<tr><td>Zoom a timeline at the pointer</td><td>wheel</td></tr>"
+      "<tr><td>Zoom a timeline, move it</td><td>+ -, Left Right</td></tr>"
       "<tr><td>Whole timeline again</td><td>Home, or double click</td></tr></table>");
   QMessageBox box(QMessageBox::NoIcon, QObject::tr("Shortcuts"), text, QMessageBox::Close, &window);
   box.exec();

@@ -30,6 +30,7 @@ void save_changes(Store& store, const QString& file, int pause_ms) {
   QObject::connect(pause, &QTimer::timeout, &store, [&store, file] { (void)save_session(store.state(), file); });
   for (const auto signal : {&Store::changed, &Store::view_changed, &Store::theme_changed})
     QObject::connect(&store, signal, pause, qOverload<>(&QTimer::start));
+  pause->start();  // what the program was started with is part of the session
 }
 
 Result<State> load_session(const QString& file) {

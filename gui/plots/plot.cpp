@@ -269,6 +269,9 @@ void line_at(QCustomPlot& plot, double value, const QString& name, const QColor&
   text->setColor(colour);
   text->setFont(plot.xAxis->tickLabelFont());
   text->setPadding(QMargins(4, 1, 4, 1));
+  QColor behind = plot.palette().color(QPalette::Base);  // bars may stand there
+  behind.setAlphaF(0.85F);
+  text->setBrush(behind);
   if (horizontal) {
     text->position->setTypeX(QCPItemPosition::ptAxisRectRatio);
     const bool left = look == Line::named_left;

@@ -94,7 +94,8 @@ void add_curve(QCustomPlot& plot, const Curve& curve) {
   QCPGraph* graph = plot.addGraph();
   graph->setName(curve.name);
   graph->setPen(curve.line == Qt::NoPen ? QPen(Qt::NoPen) : QPen(curve.colour, curve.width, curve.line));
-  graph->setData(vector_of(curve.x), vector_of(curve.y));
+  // Sorting would mix up what happens at one instant.
+  graph->setData(vector_of(curve.x), vector_of(curve.y), std::is_sorted(curve.x.begin(), curve.x.end()));
   if (curve.points) graph->setScatterStyle(QCPScatterStyle(QCPScatterStyle::ssDisc, curve.colour, curve.colour, 5));
   if (curve.line == Qt::NoPen) graph->setLineStyle(QCPGraph::lsNone);
   if (!curve.in_legend) graph->removeFromLegend();

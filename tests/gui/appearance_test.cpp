@@ -240,4 +240,22 @@ TEST_CASE("the flow of a user, in a real window of an X server") {
   CAPTURE(ended.error);
   CHECK(ended.exit_code == 130);
   CHECK(std::filesystem::exists(session));
+
+  // Killed, it comes back with what it was started with.
+  std::filesystem::remove(session);
+  const ProcessOptions in_window{
+      .environment = {{"QT_QPA_PLATFORM", "xcb"}, {"DISPLAY", display}, {"XDG_DATA_HOME", folder.path().string()}}};
+  ProcessOptions with_scenario = in_window;
+  with_scenario.arguments = {"--view", "roofline", DTCALC_SOURCE_DIR "/presets/scenarios/lora.json"};
+  Process killed(DTCALC_GUI_PROGRAM, with_scenario);
+  REQUIRE(QTest::qWaitFor([&] { return std::filesystem::exists(session) || !killed.running(); }, 30000));
+  killed.send(SIGKILL);
+  (void)killed.wait(std::chrono::seconds(20));
+  const std::string before = dtcalc::test::read_bytes(session);
+  CHECK(before.find("lora.json") != std::string::npos);
+  Process again(DTCALC_GUI_PROGRAM, in_window);
+  REQUIRE(QTest::qWaitFor([&] { return catches_interrupts(again.id()) || !again.running(); }, 30000));
+  again.send(SIGINT);
+  CHECK(again.wait(std::chrono::seconds(20)).exit_code == 130);
+  CHECK(dtcalc::test::read_bytes(session) == before);
 }
