@@ -7,6 +7,7 @@
 #include <QLineEdit>
 #include <QSlider>
 #include <QTableView>
+#include <nlohmann/json.hpp>
 
 #include "costmodel/scenario/fields.hpp"
 #include "gui/models/field.hpp"
