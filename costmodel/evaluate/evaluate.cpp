@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "costmodel/evaluate/stage_state.hpp"
 #include "costmodel/evaluate/towers.hpp"
 #include "costmodel/evaluate/traffic.hpp"
 
@@ -22,7 +23,8 @@ class Combination {
         segments_(segments),
         plan_(plan),
         details_(details),
-        kinds_(static_cast<int>(structure.blocks.size())) {
+        kinds_(static_cast<int>(structure.blocks.size())),
+        state_(structure, sizes, segments) {
     assert(layout_.pipeline <= kMaxStages);
   }
 
@@ -37,10 +39,7 @@ class Combination {
 
  private:
   bool is_block(int i) const { return i >= 1 && i <= kinds_; }
-  /// How often segment i runs for one micro-batch on a stage.
-  std::int64_t repeat(const StageShape& shape, int i) const {
-    return is_block(i) ? shape.layers[i - 1] : i == 0 ? shape.prologue : shape.epilogue;
-  }
+  std::int64_t repeat(const StageShape& shape, int i) const { return state_.repeat(shape, i); }
   std::int64_t symbol(Symbol s) const { return sizes_.symbol[static_cast<int>(s)]; }
   int half(Width width) const { return sizes_.half_bytes[static_cast<int>(width)]; }
 
@@ -87,9 +86,9 @@ class Combination {
       const StageSeconds device = seconds;
       seconds = with_host(device, host);
       const StageSeconds waiting = seconds;
-      const auto gathered =
-          static_cast<double>(weight_bytes(local_parameters(shape), local_packed(shape), sizes_.state.gathered));
-      const StateTraffic states = state_traffic(gathered, local_trained(shape), sizes_, seconds);
+      const auto gathered = static_cast<double>(
+          state_.weight_bytes(state_.parameters(shape), state_.packed(shape), sizes_.state.gathered));
+      const StateTraffic states = state_traffic(gathered, state_.trained(shape), sizes_, seconds);
       seconds.forward += states.exposed_forward_s;
       seconds.backward_weight += states.exposed_backward_s;
       std::fill(stage_seconds_.begin() + stage, stage_seconds_.begin() + next, seconds);
@@ -129,38 +128,8 @@ class Combination {
     item.slot = Bytes(item.live > 0 ? plan_.slot_bytes / item.live : 0);
     item.total = Bytes(plan_.total);
     item.memory = composition(shape, stage).parts;
-    item.optimizer_s = optimizer_seconds(shape);
+    item.optimizer_s = state_.optimizer_seconds(shape);
     details_->stages.push_back(item);
-  }
-
-  std::int64_t local_parameters(const StageShape& shape) const {
-    std::int64_t n = 0;
-    for (int i = 0; i < kinds_ + 2; ++i)
-      n += repeat(shape, i) * (segments_.cost[i].parameters + (layout_.pipeline > 1 ? segments_.cost[i].tied : 0));
-    return n;
-  }
-  std::int64_t local_packed(const StageShape& shape) const {
-    std::int64_t n = 0;
-    for (int i = 0; i < kinds_ + 2; ++i) n += repeat(shape, i) * segments_.cost[i].packed;
-    return n;
-  }
-  std::int64_t weight_bytes(std::int64_t n, std::int64_t packed, int width) const {
-    return bytes_of(n - packed, width) + packed_bytes(packed, half(Width::packed));
-  }
-  std::int64_t local_small(const StageShape& shape) const {
-    std::int64_t n = 0;
-    for (int i = 0; i < kinds_ + 2; ++i) n += repeat(shape, i) * segments_.cost[i].small;
-    return n;
-  }
-  std::int64_t local_trained(const StageShape& shape) const {
-    std::int64_t n = 0;
-    for (int i = 0; i < kinds_ + 2; ++i)
-      n += repeat(shape, i) * (segments_.cost[i].trained + (layout_.pipeline > 1 ? segments_.cost[i].tied_trained : 0));
-    return n;
-  }
-  std::int64_t shard_of(std::int64_t n, int stage_of_zero) const {
-    const std::int64_t ranks = layout_.zero >= stage_of_zero ? layout_.replicas_of_states() : 1;
-    return (n + ranks - 1) / ranks;
   }
 
   struct Alive {
@@ -196,14 +165,14 @@ class Combination {
   Composition composition(const StageShape& shape, std::int64_t stage) const {
     Composition c;
     c.peak.stage = stage;
-    const std::int64_t n = local_parameters(shape), trained = local_trained(shape);
-    const std::int64_t packed = local_packed(shape);
-    c.parts.parameters =
-        Bytes(weight_bytes(shard_of(n - packed, 3) + shard_of(packed, 3), shard_of(packed, 3), sizes_.state.weight));
-    c.parts.gradients = Bytes(bytes_of(shard_of(trained, 2), sizes_.state.gradient));
-    const std::int64_t owned = shard_of(trained, 1);
+    const std::int64_t n = state_.parameters(shape), trained = state_.trained(shape);
+    const std::int64_t packed = state_.packed(shape);
+    c.parts.parameters = Bytes(state_.weight_bytes(state_.shard(n - packed, 3) + state_.shard(packed, 3),
+                                                   state_.shard(packed, 3), sizes_.state.weight));
+    c.parts.gradients = Bytes(bytes_of(state_.shard(trained, 2), sizes_.state.gradient));
+    const std::int64_t owned = state_.shard(trained, 1);
     c.parts.optimizer = Bytes(bytes_of(owned, sizes_.state.master) +
-                              moment_bytes(sizes_.state, owned, shard_of(local_small(shape), 1)));
+                              moment_bytes(sizes_.state, owned, state_.shard(state_.small(shape), 1)));
     std::int64_t saved = 0;
     for (int i = 0; i < kinds_ + 2; ++i) {
       if (repeat(shape, i) == 0) continue;
@@ -235,7 +204,7 @@ class Combination {
     const StageShape shape = stage_shape(layout_, stage);
     plan_stage(structure_, sizes_, shape, stage, plan_);
     const Composition c = composition(shape, stage);
-    totals_.parameters_per_device = Parameters(local_parameters(shape));
+    totals_.parameters_per_device = Parameters(state_.parameters(shape));
     totals_.parameters_bytes = c.parts.parameters;
     totals_.gradients_bytes = c.parts.gradients;
     totals_.optimizer_bytes = c.parts.optimizer;
@@ -315,59 +284,20 @@ class Combination {
         2 * bytes * static_cast<double>(sizes_.micro_batches * layout_.chunks);
   }
 
-  struct OptimizerWork {
-    double read, written;
-  };
-  OptimizerWork optimizer_bytes(const StageShape& shape) const {
-    const std::int64_t owned = shard_of(local_trained(shape), 1);
-    const auto n = static_cast<double>(owned);
-    const double gradient = n * sizes_.state.gradient / 2, weights = n * sizes_.state.weight / 2;
-    const double state = n * sizes_.state.master / 2 +
-                         static_cast<double>(moment_bytes(sizes_.state, owned, shard_of(local_small(shape), 1)));
-    // With a master copy the weights are only written; without one they are read too.
-    return {gradient + state + (sizes_.state.master ? 0 : weights), state + weights};
-  }
-  double optimizer_seconds(const StageShape& shape) const {
-    const std::int64_t trained = local_trained(shape);
-    const OptimizerWork w = optimizer_bytes(shape);
-    const double clip =
-        structure_.choices.clip ? loop_seconds("gradient_norm", shard_of(trained, 2), clip_bytes(trained), 0) : 0;
-    return clip + loop_seconds(optimizer_law(), shard_of(trained, 1), w.read, w.written);
-  }
-  double clip_bytes(std::int64_t trained) const {
-    return static_cast<double>(shard_of(trained, 2)) * sizes_.state.gradient / 2;
-  }
-  std::string_view optimizer_law() const {
-    switch (structure_.choices.optimizer) {
-      case Optimizer::adamw:
-        return "optimizer.adamw";
-      case Optimizer::adam8bit:
-        return "optimizer.adam8bit";
-      case Optimizer::sgd:
-      case Optimizer::momentum:
-        break;
-    }
-    return "optimizer.sgd";
-  }
-  double loop_seconds(std::string_view law, std::int64_t elements, double read, double written) const {
-    const double measured = sizes_.calibrated ? interpolated_loop(*sizes_.calibrated, law, elements) : 0;
-    return measured > 0 ? static_cast<double>(elements) * measured : stream_seconds(sizes_.rates, read + written);
-  }
-
   void optimizer(const StageShape& shape) {
     static const Group norm{Name::optimizer_norm, Phase::optimizer, {Name::optimizer_norm}};
     static const Group update{Name::optimizer_update, Phase::optimizer, {Name::optimizer_update}};
-    const std::int64_t trained = local_trained(shape);
+    const std::int64_t trained = state_.trained(shape);
     if (trained == 0) return;
     const Bound bound = sizes_.calibrated ? Bound::measured : Bound::memory;
     const auto loop = [&](const Group& group, std::string_view law, std::int64_t elements, double read,
                           double written) {
-      add({&group, 0, 1, 1, 0, read, written, loop_seconds(law, elements, read, written), bound, 0}, 1,
+      add({&group, 0, 1, 1, 0, read, written, state_.loop_seconds(law, elements, read, written), bound, 0}, 1,
           totals_.optimizer);
     };
-    if (structure_.choices.clip) loop(norm, "gradient_norm", shard_of(trained, 2), clip_bytes(trained), 0);
-    const OptimizerWork w = optimizer_bytes(shape);
-    loop(update, optimizer_law(), shard_of(trained, 1), w.read, w.written);
+    if (structure_.choices.clip) loop(norm, "gradient_norm", state_.shard(trained, 2), state_.clip_bytes(trained), 0);
+    const StageState::OptimizerWork w = state_.optimizer_bytes(shape);
+    loop(update, state_.optimizer_law(), state_.shard(trained, 1), w.read, w.written);
   }
 
   /// Gradients, parameters and states over data ranks: what waits in every micro-batch of the slowest stage, and what
@@ -388,6 +318,7 @@ class Combination {
   MemoryPlan& plan_;
   Details* details_;
   int kinds_;
+  StageState state_;
   std::array<StageSeconds, kMaxStages> stage_seconds_;
   StateTraffic first_stage_, slowest_stage_;
   double host_wait_ = 0;  ///< of a micro-batch on the slowest stage
