@@ -24,7 +24,7 @@ std::string first_of(const std::vector<Error>& errors) {
   return describe(first);
 }
 
-/// The step's time by group of kernels, bubble, and exposed communication by axis.
+/// The step's time by group of kernels, bubble, exposed communication by axis, and the device's waiting for the host.
 std::vector<std::pair<std::string, double>> parts_of(const ordered_json& estimate) {
   std::map<std::string, double> seconds;
   for (const ordered_json& row : estimate.value("operators", ordered_json::array()))
@@ -35,6 +35,11 @@ std::vector<std::pair<std::string, double>> parts_of(const ordered_json& estimat
   for (const char* axis : {"tensor", "context", "data"})
     if (const double exposed = communication.value(fmt::format("{}_exposed_s", axis), 0.0); exposed > 0)
       seconds[fmt::format("communication.{}", axis)] = exposed;
+  // Groups hold the gaps between their kernels; the rest of `host_s` is in none of them.
+  const double step = estimate.at("time").value("step_s", 0.0);
+  double waiting = step;
+  for (const auto& [part, s] : seconds) waiting -= s;
+  if (waiting > 1e-9 * step) seconds["host"] = waiting;
   return {seconds.begin(), seconds.end()};
 }
 

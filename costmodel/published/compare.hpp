@@ -26,7 +26,8 @@ struct ComparedRow {
   std::string id, trust, note;
   std::vector<Compared> figures;
   bool fits = true;  ///< whether the predicted memory does not exceed the device's
-  /// Predicted seconds of a step by group of kernels, bubble and exposed communication; empty for inference.
+  /// Predicted seconds of a step by group of kernels, bubble, exposed communication and waiting for the host; empty
+  /// for inference.
   std::vector<std::pair<std::string, double>> parts;
   double measured_step_s = 0;  ///< what the row's figure of speed means in seconds a step; 0 when it has none
 };

@@ -220,7 +220,7 @@ TEST_CASE("the suspect is the part whose time was wrong") {
 }
 
 TEST_CASE("the parts of a step add up to it, with every layout") {
-  for (const char* name : {"korthikanti-2022", "simumax-b200", "narayanan-2021-zero", "llmq"})
+  for (const char* name : {"korthikanti-2022", "simumax-b200", "narayanan-2021-zero", "llmq", "vtrain-single-node"})
     for (const ComparedRow& row : compare(load_family(name, folders).value(), folders).rows) {
       if (row.measured_step_s == 0) continue;
       CAPTURE(name, row.id);
@@ -230,6 +230,16 @@ TEST_CASE("the parts of a step add up to it, with every layout") {
       const double ratio = is_cost(speed.figure) ? speed.predicted / speed.measured : speed.measured / speed.predicted;
       CHECK(step / row.measured_step_s == Approx(ratio).epsilon(1e-9));
     }
+}
+
+TEST_CASE("no suspect leaves more than the error of the step, where the host is waited for too") {
+  const Comparison c = compare(load_family("vtrain-single-node", folders).value(), folders);
+  REQUIRE(c.suspects.size() > 1);
+  REQUIRE(c.summaries.size() == 1);  // step_s, so the parts' error is the figure's
+  for (const Suspect& s : c.suspects) {
+    CAPTURE(s.part);
+    CHECK(s.error_left <= c.summaries[0].mean_absolute_error + 1e-12);
+  }
 }
 
 TEST_CASE("rows that cannot be predicted are kept with the reason") {
