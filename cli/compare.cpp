@@ -24,7 +24,8 @@ int run(const Options& options) {
   if (!b) return fail(b.errors());
   const report::Comparison comparison = report::compare(report::estimate(*a), report::estimate(*b));
   const OutputOptions& output = options.a.output;
-  return deliver(output, output.json ? report::to_json(comparison).dump(1) + "\n" : report::to_text(comparison));
+  return deliver(output, output.json ? report::to_json(comparison).dump(1) + "\n"
+                                     : report::to_text(comparison, text_columns(output)));
 }
 
 }  // namespace

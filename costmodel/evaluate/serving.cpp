@@ -113,13 +113,12 @@ std::int64_t largest_batch(Scenario scenario) {
   return low;
 }
 
-Serving serving_of(const Scenario& scenario, Details& prefill) {
+Serving serving_of(const Scenario& scenario, Details& prefill, Details& decode) {
   Serving s;
   const Inference& i = scenario.inference;
   s.prefill_totals = evaluate(scenario, Work::prefill, &prefill);
   s.prefill = s.prefill_totals.step;
   s.prefill_intensity = intensity(prefill);
-  Details decode;
   s.decode_totals = evaluate(scenario, Work::decode, &decode, halfway_context(i));
   s.decode_step = s.decode_totals.step;
   s.decode_intensity = intensity(decode);

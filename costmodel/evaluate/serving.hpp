@@ -22,8 +22,8 @@ struct Serving {
   Bytes total{0};                                      ///< weights, cache and the larger scratch of the two phases
 };
 
-/// All of it; `prefill` is filled by the prefill's evaluation.
-Serving serving_of(const Scenario& scenario, Details& prefill);
+/// All of it; `prefill` and `decode` are filled by the evaluations of the two phases, decode's halfway.
+Serving serving_of(const Scenario& scenario, Details& prefill, Details& decode);
 
 /// Positions in the cache halfway through the generated tokens, the new one among them: a step's time is all but linear
 /// in the context, so this step stands for the mean.

@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "costmodel/report/sensitivity.hpp"
 #include "costmodel/scenario/fields.hpp"
 #include "costmodel/units_text.hpp"
 
@@ -14,10 +17,13 @@ namespace {
 
 using nlohmann::ordered_json;
 
+constexpr std::array<std::string_view, 6> kProvenance{"/source", "/sources", "/date", "/notes", "/id", "/name"};
+
 /// Numbers of an object by dotted key.
 void collect(const ordered_json& object, const std::string& prefix,
              std::vector<std::pair<std::string, double>>& found) {
   for (const auto& [key, value] : object.items()) {
+    if (key == "stage") continue;  // a place: no amount that differs by a share
     if (value.is_object()) collect(value, prefix + key + ".", found);
     if (value.is_number()) found.emplace_back(prefix + key, value.get<double>());
   }
@@ -42,9 +48,17 @@ std::string shown(const std::string& key, double value) {
   return fmt::format("{:.5g}", value);
 }
 
-template <class Quantity>
-void scale(Quantity& quantity, double factor) {
-  quantity = Quantity(quantity.value() * factor);
+/// Where a profile comes from makes no figure.
+bool is_provenance(const std::string& key) {
+  return key.find("/sources/") != std::string::npos ||
+         std::any_of(kProvenance.begin(), kProvenance.end(), [&](std::string_view end) { return key.ends_with(end); });
+}
+
+/// The keys that differ, without sources and dates unless there is nothing else.
+std::vector<std::string> named_keys(const std::vector<std::string>& keys) {
+  std::vector<std::string> named;
+  std::copy_if(keys.begin(), keys.end(), std::back_inserter(named), [](const auto& k) { return !is_provenance(k); });
+  return named.empty() ? keys : named;
 }
 
 }  // namespace
@@ -85,35 +99,6 @@ Comparison compare(const Estimate& a, const Estimate& b) {
   return c;
 }
 
-std::vector<Sensitivity> sensitivities(const Scenario& scenario) {
-  std::vector<Sensitivity> found;
-  const auto step = [&](auto&& change, double factor) {
-    Scenario s = scenario;
-    change(s, factor);
-    return evaluate(s, Work::training).step.value();
-  };
-  const auto add = [&](std::string key, auto&& change) {
-    constexpr double by = 1.01;
-    const double slope = std::log(step(change, by) / step(change, 1 / by)) / (2 * std::log(by));
-    if (slope != 0) found.push_back({std::move(key), slope});
-  };
-  add("/hardware/compute_flop_per_s", [](Scenario& s, double f) {
-    for (ComputeRate& rate : s.hardware.compute) rate.rate = FlopPerSecond(rate.rate.value() * f);
-  });
-  add("/hardware/memory_bandwidth_bytes_per_s", [](Scenario& s, double f) { scale(s.hardware.memory_bandwidth, f); });
-  // The cluster's rates stand above the device's.
-  const bool own_links = scenario.cluster.link_bandwidth.value() > 0,
-             own_nics = scenario.cluster.nic_bandwidth.value() > 0;
-  add(own_links ? "/cluster/link_bytes_per_s" : "/hardware/link_bytes_per_s",
-      [](Scenario& s, double f) { scale(s.hardware.link_bandwidth, f), scale(s.cluster.link_bandwidth, f); });
-  add(own_nics ? "/cluster/nic_bytes_per_s" : "/hardware/nic_bytes_per_s",
-      [](Scenario& s, double f) { scale(s.hardware.nic_bandwidth, f), scale(s.cluster.nic_bandwidth, f); });
-  add("/hardware/launch_overhead_s", [](Scenario& s, double f) { scale(s.hardware.launch_overhead, f); });
-  std::stable_sort(found.begin(), found.end(),
-                   [](const Sensitivity& a, const Sensitivity& b) { return std::abs(a.step) > std::abs(b.step); });
-  return found;
-}
-
 ordered_json to_json(const Comparison& c) {
   const auto rows = [](const std::vector<Difference>& list) {
     ordered_json array = ordered_json::array();
@@ -126,14 +111,14 @@ ordered_json to_json(const Comparison& c) {
                         {"time", rows(c.time)},
                         {"memory", rows(c.memory)},
                         {"other", rows(c.other)}};
-  for (const auto& [name, e] : {std::pair{"a", &c.a}, std::pair{"b", &c.b}}) {
-    if (!e->scenario.has_training) continue;
-    for (const Sensitivity& s : sensitivities(e->scenario)) document["sensitivity"][name][s.key] = s.step;
-  }
+  for (const auto& [name, e] : {std::pair{"a", &c.a}, std::pair{"b", &c.b}})
+    for (const Sensitivity& s : sensitivities(e->scenario))
+      document[s.figure == Followed::step ? "sensitivity" : fmt::format("{}_sensitivity", name_of_followed(s.figure))]
+              [name][s.key] = s.slope;
   return document;
 }
 
-std::string to_text(const Comparison& c) {
+std::string to_text(const Comparison& c, int columns) {
   std::string result;
   const auto table = [&](std::string_view title, const std::vector<Difference>& list) {
     if (list.empty()) return;
@@ -149,20 +134,18 @@ std::string to_text(const Comparison& c) {
     result += text(t) + "\n";
   };
   if (c.keys.empty()) return "The two scenarios are equal.\n";
-  result += fmt::format("{} keys of the scenario differ: {}\n\n", c.keys.size(), fmt::join(c.keys, ", "));
+  const std::vector<std::string> named = named_keys(c.keys);
+  result +=
+      wrapped(fmt::format("{} of the scenario differ{}: {}",
+                          c.keys.size() == 1 ? std::string("1 key") : fmt::format("{} keys", c.keys.size()),
+                          named.size() < c.keys.size() ? ", but for sources and names" : "", fmt::join(named, ", ")),
+              columns, 2) +
+      "\n\n";
   table("time", c.time);
   table("memory", c.memory);
   table("other", c.other);
-  for (const auto& [name, e] : {std::pair{"A", &c.a}, std::pair{"B", &c.b}}) {
-    if (!e->scenario.has_training) continue;
-    result += fmt::format("{}: one percent more of a hardware figure changes the step by", name);
-    std::string separator = " ";
-    for (const Sensitivity& s : sensitivities(e->scenario)) {
-      result += fmt::format("{}{:+.2f} % ({})", separator, s.step, s.key.substr(s.key.rfind('/') + 1));
-      separator = ", ";
-    }
-    result += "\n";
-  }
+  for (const auto& [name, e] : {std::pair{"A", &c.a}, std::pair{"B", &c.b}})
+    result += sensitivity_text(name, sensitivities(e->scenario), columns);
   return result;
 }
 

@@ -1,5 +1,5 @@
 // Two scenarios side by side: which terms of memory and time differ, by how much, in order of effect; and how strongly
-// one scenario's step follows each figure of the hardware. Called by `dtcalc compare`.
+// each follows the figures of its hardware (sensitivity.hpp). Called by `dtcalc compare`.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -25,15 +25,8 @@ struct Comparison {
 
 Comparison compare(const Estimate& a, const Estimate& b);
 
-/// d ln(step) / d ln(figure): -1 means that twice the figure halves the step, 0 that it does not matter. By a central
-/// difference of one percent. Calibrated kernels do not follow the datasheet's figures.
-struct Sensitivity {
-  std::string key;  ///< "/hardware/memory_bandwidth_bytes_per_s"
-  double step = 0;
-};
-std::vector<Sensitivity> sensitivities(const Scenario& scenario);
-
 nlohmann::ordered_json to_json(const Comparison& comparison);
-std::string to_text(const Comparison& comparison);
+/// `columns`: of the lists of keys and sensitivities; tables take what they need.
+std::string to_text(const Comparison& comparison, int columns);
 
 }  // namespace dtcalc::report

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "costmodel/evaluate/towers.hpp"
 #include "costmodel/graph/graph.hpp"
@@ -52,6 +53,15 @@ std::vector<OperatorRow> operator_rows(const Details& details) {
   return rows;
 }
 
+/// Both passes of serving are forward passes: the phase says which.
+std::vector<OperatorRow> serving_rows(const Details& prefill, const Details& decode) {
+  std::vector<OperatorRow> rows = operator_rows(prefill), steps = operator_rows(decode);
+  for (OperatorRow& row : rows) row.phase = "prefill";
+  for (OperatorRow& row : steps) row.phase = "decode";
+  std::move(steps.begin(), steps.end(), std::back_inserter(rows));
+  return rows;
+}
+
 std::vector<ActivationRow> activation_rows(const Details& details) {
   std::vector<ActivationRow> rows;
   for (const SavedItem& item : details.saved) {
@@ -97,12 +107,21 @@ std::string_view origin_of(const Scenario& scenario) {
   return name_of(scenario.hardware.products.empty() ? scenario.hardware.origin : Origin::calibrated);
 }
 
+std::vector<OperatorRow> printed_operators(const Estimate& e) {
+  std::vector<OperatorRow> rows;
+  if (e.scenario.has_training) rows = e.operators;
+  rows.insert(rows.end(), e.serving_operators.begin(), e.serving_operators.end());
+  return rows;
+}
+
 Estimate estimate(const Scenario& scenario) {
   Estimate e;
   e.scenario = scenario;
-  Details details, serving;
+  Details details, prefill;
   if (scenario.has_inference) {
-    e.serving = serving_of(scenario, serving);
+    Details decode;
+    e.serving = serving_of(scenario, prefill, decode);
+    e.serving_operators = serving_rows(prefill, decode);
     e.limits = serving_limits(scenario);
     if (scenario.inference.beams > 1) e.beam_search = beam_search_of(scenario, scenario.inference.beams);
     if (scenario.draft)
@@ -112,7 +131,7 @@ Estimate estimate(const Scenario& scenario) {
   if (scenario.has_training)
     e.totals = evaluate(e.scenario, Work::training, &details);
   else
-    e.totals = e.serving->prefill_totals, details = std::move(serving);
+    e.totals = e.serving->prefill_totals, details = std::move(prefill);
   if (scenario.has_training && details.towers.empty()) {
     e.maxima = memory_maxima(scenario, Work::training, e.totals);
     e.least_batch = mixed_precision_least_batch(scenario);

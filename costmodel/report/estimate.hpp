@@ -25,7 +25,7 @@ namespace dtcalc::report {
 struct OperatorRow {
   std::string_view tower;  ///< `policy`; empty when the step is one model's
   std::string_view name;   ///< `block.attention.scores`
-  std::string_view phase;  ///< forward, recompute, backward or optimizer
+  std::string_view phase;  ///< forward, recompute, backward or optimizer; of serving prefill or decode
   std::vector<std::string_view> covers;
   std::int64_t kernels = 0;  ///< launches in a step
   std::int64_t count = 0;    ///< times the group runs in a step
@@ -47,10 +47,11 @@ struct Estimate {
   Scenario scenario;
   Totals totals;  ///< of the training step; of the prefill with the cache's scratch when the scenario has no training
   std::vector<ActivationRow> activations;
-  std::vector<OperatorRow> operators;
-  std::vector<TowerItem> towers;  ///< empty when the step is one model's
-  std::vector<StageItem> stages;  ///< of the pipeline; of the first tower
-  std::int64_t chunks = 1;        ///< virtual stages
+  std::vector<OperatorRow> operators;          ///< of what `totals` are of
+  std::vector<OperatorRow> serving_operators;  ///< of the prefill, then of a decode step halfway; with `serving`
+  std::vector<TowerItem> towers;               ///< empty when the step is one model's
+  std::vector<StageItem> stages;               ///< of the pipeline; of the first tower
+  std::int64_t chunks = 1;                     ///< virtual stages
   std::optional<Serving> serving;
   std::optional<ServingLimits> limits;     ///< with `serving`
   std::optional<BeamSearch> beam_search;   ///< when it was asked for
@@ -69,6 +70,9 @@ Estimate estimate(const Scenario& scenario);
 
 /// The origin of the times: `datasheet`, `calibrated`, …
 std::string_view origin_of(const Scenario& scenario);
+
+/// The rows of a table of operators: those of the training step, then those of serving.
+std::vector<OperatorRow> printed_operators(const Estimate& estimate);
 
 /// The JSON contract. `operators`: with the row per group.
 nlohmann::ordered_json to_json(const Estimate& estimate, bool operators);

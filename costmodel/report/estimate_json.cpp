@@ -173,9 +173,9 @@ ordered_json conventions_json(const Estimate& e) {
           {"total_bytes", "peak over a step; the categories are what lies there at that instant"}};
 }
 
-ordered_json operators_json(const Estimate& e) {
+ordered_json operators_json(const std::vector<OperatorRow>& operators) {
   ordered_json rows = ordered_json::array();
-  for (const OperatorRow& row : e.operators)
+  for (const OperatorRow& row : operators)
     rows.push_back(of_tower(row.tower, {{"name", row.name},
                                         {"phase", row.phase},
                                         {"covers", row.covers},
@@ -236,7 +236,10 @@ ordered_json to_json(const Estimate& e, bool operators) {
                                       {"step_s", way.step.value()},
                                       {"step_ratio", way.step_ratio}});
   }
-  if (operators) document["operators"] = operators_json(e);
+  if (operators) {
+    document["operators"] = operators_json(e.operators);
+    if (e.serving) document["inference"]["operators"] = operators_json(e.serving_operators);
+  }
   return document;
 }
 
@@ -252,7 +255,7 @@ Table to_table(const Estimate& e, bool operators) {
   table.columns = {{"name"}, {"phase"},      {"covers"},        {"kernels"}, {"count"},
                    {"flop"}, {"read_bytes"}, {"written_bytes"}, {"time_s"},  {"bound"}};
   if (!e.towers.empty()) table.columns.push_back({"tower"});
-  for (const OperatorRow& row : e.operators) {
+  for (const OperatorRow& row : printed_operators(e)) {
     const auto number = [](double x) { return fmt::format("{}", x); };
     table.rows.push_back({std::string(row.name), std::string(row.phase), fmt::format("{}", fmt::join(row.covers, " ")),
                           std::to_string(row.kernels), std::to_string(row.count), number(row.flop.value()),

@@ -257,11 +257,14 @@ std::string operators(const Estimate& e, const Paint& paint) {
     return tower.empty() ? std::string(name) : fmt::format("{}: {}", tower, name);
   };
   const auto bytes = [](double b) { return print(Bytes(std::llround(b)), Prefix::automatic, 3); };
-  for (const OperatorRow& row : e.operators)
+  for (const OperatorRow& row : printed_operators(e))
     table.rows.push_back({named(row.tower, row.name), std::string(row.phase), std::to_string(row.kernels),
                           row.flop.value() > 0 ? print(row.flop, Prefix::automatic, 3) : "-", bytes(row.read_bytes),
                           bytes(row.written_bytes), print(row.time, Prefix::automatic, 3), std::string(row.bound)});
-  std::string result = fmt::format("\n{}\n", paint.bold("Groups of kernels, per step")) + text(table, 2);
+  const char* heading = !e.serving                 ? "Groups of kernels, per step"
+                        : !e.scenario.has_training ? "Groups of kernels of the prefill and of a decode step"
+                                                   : "Groups of kernels, per step, of the prefill and of a decode step";
+  std::string result = fmt::format("\n{}\n", paint.bold(heading)) + text(table, 2);
   if (e.activations.empty() || !e.scenario.has_training) return result;
   Table saved{{{"tensor"}, {"layers", Align::right}, {"per layer", Align::right}, {"in all", Align::right}}, {}};
   for (const ActivationRow& row : e.activations)

@@ -33,6 +33,9 @@ Evaluated evaluated_step(const Scenario& scenario);
 /// The scenario's serving: prefill, and a decode step halfway through the new tokens.
 Evaluated evaluated_service(const Scenario& scenario);
 
+/// The model that the scenario serves, for what does not depend on the phase: its prefill alone, as of a single step.
+Evaluated evaluated_served_model(const Scenario& scenario);
+
 /// Numbers of a tower on a device of the stage where its memory peaks.
 struct DeviceParameters {
   std::int64_t all = 0, trained = 0, packed = 0;

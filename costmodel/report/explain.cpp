@@ -245,6 +245,7 @@ class Explainer {
       return Error{quantity, "", "is a quantity of a scenario", "give a scenario file, or --model and --hardware"};
     if (served && !step) return explain_served(*served);
     if (step) {
+      if (!scenario_->has_training && find(model_quantities(), id)) return explain_served_model(*step);
       if (!scenario_->has_training)
         return Error{quantity, "", "is of a training step, and the scenario has none",
                      "add a training section, e.g. --set training.micro_batch=1, or explain inference.decode_step_s"};
@@ -270,6 +271,14 @@ class Explainer {
     return std::vector<Explanation>{explain_quantity(q, *service_)};
   }
 
+  /// A count of the model of a service alone.
+  Result<std::vector<Explanation>> explain_served_model(Quantity q) {
+    if (!served_model_) served_model_.emplace(evaluated_served_model(*scenario_), model_quantities(), given_);
+    q.scope = Scope::inference;  // T is the replica's
+    q.topic = Topic::parameters;
+    return std::vector<Explanation>{explain_quantity(q, *served_model_)};
+  }
+
   /// None without a scenario.
   Reading* reading_of_step() {
     if (!step_ && scenario_) step_.emplace(evaluated_step(*scenario_), of_step_, given_);
@@ -279,7 +288,7 @@ class Explainer {
   const Scenario* scenario_;
   const Given& given_;
   const std::vector<Quantity> of_step_ = step_quantities();
-  std::optional<Reading> step_, service_;
+  std::optional<Reading> step_, service_, served_model_;
 };
 
 }  // namespace

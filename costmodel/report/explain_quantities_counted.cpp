@@ -106,6 +106,8 @@ std::vector<Quantity> make_model() {
        [](const Evaluated& e) { return number(e.totals.trained_parameters); },
        [](const Evaluated& e) { return parameter_summands(e, Counted::trained); },
        {{"", "All of them", "definition", "N", "exact", trains_all},
+        {"", "All of them: a service freezes none", "definition", "N", "exact",
+         [](const Tower& t) { return is_serving(t.work); }},
         {"", "rank x (rows + columns) of every adapted matrix", kLora, kAdapters, "exact", adapts}}},
   };
 }
@@ -286,9 +288,14 @@ std::vector<Quantity> make_flops() {
 
 }  // namespace
 
+const std::vector<Quantity>& model_quantities() {
+  static const std::vector<Quantity> all = make_model();
+  return all;
+}
+
 const std::vector<Quantity>& counted_quantities() {
   static const std::vector<Quantity> all = [] {
-    std::vector<Quantity> list = make_model();
+    std::vector<Quantity> list = model_quantities();
     for (std::vector<Quantity> more : {make_memory(), make_flops()})
       std::move(more.begin(), more.end(), std::back_inserter(list));
     return list;

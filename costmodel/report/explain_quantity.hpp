@@ -47,6 +47,8 @@ struct Quantity {
   std::vector<Form> forms;
 };
 
+/// Section model: of what is trained or served alike.
+const std::vector<Quantity>& model_quantities();
 /// Sections model, memory and flops; communication and time; inference.
 const std::vector<Quantity>& counted_quantities();
 const std::vector<Quantity>& timed_quantities();

@@ -51,6 +51,35 @@ TEST_CASE("compare names equal scenarios equal and says how the step follows the
   require_failure({"compare", "none.json", "other.json"}, 3, {"none.json"});
 }
 
+// Twice every rate and half of every latency halve every time, so by Euler's theorem the latencies' sensitivities less
+// the rates' are one: a figure that was left out would be missing in the sum.
+TEST_CASE("compare leaves no figure of one device out of the sensitivities of step, TTFT and TPOT", "[cli]") {
+  const auto c = dtcalc_json(two({"--set", "training.micro_batch=1", "--set", "inference.batch=4"}));
+  for (const char* figure : {"sensitivity", "prefill_sensitivity", "decode_sensitivity"}) {
+    CAPTURE(figure);
+    double sum = 0;
+    for (const auto& [key, slope] : c[figure]["a"].items())
+      sum += key.ends_with("_per_s") ? -slope.get<double>() : slope.get<double>();
+    CHECK(std::abs(sum - 1) < 1e-3);  // central differences of one percent
+  }
+  CHECK_FALSE(c.contains("memory_sensitivity"));
+  CHECK_THAT(run_dtcalc(two({"--with", "training.recompute=full"})).output,
+             Catch::Matchers::ContainsSubstring("A: no rate or latency of the hardware changes the memory"));
+}
+
+TEST_CASE("compare names what differs, not where its profiles come from, and no stage as an amount", "[cli]") {
+  const ProcessResult devices =
+      run_dtcalc(two({"--with", "hardware.notes=another", "--with", "hardware.clock_hz=1e9"}));
+  CHECK_THAT(devices.output, Catch::Matchers::ContainsSubstring(
+                                 "2 keys of the scenario differ, but for sources and names: /hardware/clock_hz\n"));
+  const auto stages = dtcalc_json(two({"--set", "cluster.devices_per_node=2", "--set", "training.global_batch=2",
+                                       "--set", "training.micro_batch=1", "--with", "training.parallel.pipeline=2"}));
+  for (const char* list : {"time", "memory", "other"}) {
+    CHECK(std::isnan(figure(stages[list], "time.stage", "a")));
+    CHECK(std::isnan(figure(stages[list], "memory.stage", "a")));
+  }
+}
+
 TEST_CASE("roofline lists every group with kernels and bounds it by the ridge", "[cli]") {
   const auto r = dtcalc_json(on_gpt2("roofline", {"--set", "inference.batch=4", "--set", "training.micro_batch=1"}));
   const double ridge = r["ridge_flop_per_byte"].get<double>();

@@ -157,6 +157,9 @@ TEST_CASE("every number that estimate prints of a service can be explained", "[e
     };
     for (const std::string& key : figures(e.at("inference"), "inference."))
       check_explained(key, scenario, e.at(flat(key)).get<double>());
+    for (const std::string& key : figures(e.at("model"), ""))
+      check_explained(key, scenario, e.at("model").at(key).get<double>());
+    check_exact("parameters", scenario);
     CHECK(explained("total_bytes", scenario).value == e["inference"]["memory"]["total_bytes"].get<double>());
   }
 }

@@ -1,5 +1,7 @@
 // Holds prefill and decode against the closed forms of Sec. 12-14.
 #include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string_view>
 #include <vector>
 
 #include "costmodel/evaluate/evaluate.hpp"
@@ -150,4 +152,30 @@ TEST_CASE("quantised weights take fewer bytes and never longer") {
     bytes = e.totals.parameters_bytes;
     before = e.serving->decode_step;
   }
+}
+
+TEST_CASE("the groups of prefill and decode add up to TTFT and TPOT, to their FLOPs and bytes") {
+  for (const std::int64_t tensor : {1, 4})
+    for (const bool training : {false, true}) {
+      Scenario s = serving_scenario(4, tensor);
+      s.has_training = training;
+      const report::Estimate e = report::estimate(s);
+      CAPTURE(tensor, training);
+      for (const char* phase : {"prefill", "decode"}) {
+        const bool prefill = phase == std::string_view("prefill");
+        double seconds = 0, flop = 0, bytes = 0;
+        for (const report::OperatorRow& row : e.serving_operators) {
+          if (row.phase != phase) continue;
+          seconds += row.time.value(), flop += row.flop.value(), bytes += row.read_bytes + row.written_bytes;
+        }
+        CAPTURE(phase);
+        CHECK(seconds == Approx((prefill ? e.serving->prefill : e.serving->decode_step).value()).epsilon(1e-12));
+        CHECK(flop / bytes ==
+              Approx(prefill ? e.serving->prefill_intensity : e.serving->decode_intensity).epsilon(1e-12));
+      }
+      // A table of both has the step's rows first; a service alone has no rows of a step.
+      const std::vector<report::OperatorRow> printed = report::printed_operators(e);
+      CHECK(printed.size() == e.serving_operators.size() + (training ? e.operators.size() : 0));
+      CHECK(report::to_json(e, true)["inference"]["operators"].size() == e.serving_operators.size());
+    }
 }
