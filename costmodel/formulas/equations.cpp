@@ -56,6 +56,7 @@ constexpr std::array outside{
     Outside{"7.3", "7.3", "", "derivation only: the Bradley-Terry model behind (7.1)"},
     Outside{"7.4", "7.4", "", "derivation only: its normalisation Z(x) cancels in (7.5)"},
     Outside{"7.5", "7.5", "", "derivation only: the probability whose logarithm is (7.6)"},
+    Outside{"7.5 text", "7.5 text", "pipeline_in_flight", "of the section, which the notes leave open"},
     Outside{"7.7", "7.7", "build_graph",
             "the MLP's matrices cut over T: sizes of one rank, costmodel/evaluate/sizes.cpp"},
     Outside{"7.8", "7.8", "build_graph", "heads cut over T, one all-reduce: costmodel/graph/build.cpp"},
