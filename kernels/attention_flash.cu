@@ -5,7 +5,6 @@
 #include "kernels/attention_flash_plain.cuh"
 #include "kernels/attention_flash_tensor.cuh"
 #include "kernels/attention_hopper.hpp"
-#include "kernels/attention_hopper_backward.cuh"
 #include "kernels/attention_hopper_forward.cuh"
 
 namespace dtcalc::cuda {
@@ -74,6 +73,11 @@ __global__ void along_kernel(std::int64_t rows, std::int64_t queries, std::int64
   if (threadIdx.x % warp_size == 0) along[(batch * heads + head) * queries + query] = sum;
 }
 
+/// Rounded up to where the Hopper kernel's scratch may begin.
+std::int64_t along_bytes(const AttentionShape& shape) {
+  return ceil_div(shape.batch * shape.heads * shape.queries * std::int64_t{sizeof(float)}, 256) * 256;
+}
+
 template <class... Pointers>
 bool on_tensor_cores(std::int64_t head_size, Pointers... pointers) {
   if (!with_tensor_size(head_size, [](auto) {}) || !aligned(pointers...)) return false;
@@ -118,22 +122,14 @@ FlashPlan flash_plan(const AttentionShape& shape, const AttentionOptions& option
         with(std::false_type{});
       }
     });
-    // A consumer of 64 rows leaves out the tiles that only its neighbours need.
+    // Forward, a consumer of 64 rows leaves out the tiles that only its neighbours need.
     if (hopper_refusal(shape, options, hopper) == nullptr) {
-      const auto with = [&](auto size) {
-        constexpr int H = decltype(size)::value;
-        using Keys = HopperBackwardTile<H, true>;
-        using Queries = HopperBackwardTile<H, false>;
-        plan = {FlashKernel::hopper,
-                {2, {owned_rows, HopperForwardTile<H>::key}, HopperForwardTile<H>::query},
-                {backward_keys, {Keys::visited, owned_rows}, Keys::owned},
-                {backward_queries, {owned_rows, Queries::visited}, Queries::owned}};
-      };
-      if (shape.head_size == 64) {
-        with(std::integral_constant<int, 64>{});
-      } else {
-        with(std::integral_constant<int, 128>{});
-      }
+      const FlashTile backward{hopper_backward_queries(shape.head_size), hopper_backward_keys};
+      const std::int64_t owned = shape.head_size == 64 ? HopperForwardTile<64>::query : HopperForwardTile<128>::query;
+      plan = {FlashKernel::hopper,
+              {2, {owned_rows, HopperForwardTile<64>::key}, owned},
+              {5, backward, hopper_backward_keys},
+              {}};
     }
   }
   return plan;
@@ -166,7 +162,8 @@ cudaError_t flash_forward(const Context& context, const AttentionShape& shape, c
 }
 
 std::int64_t flash_backward_workspace_bytes(const AttentionShape& shape) {
-  return shape.batch * shape.heads * shape.queries * static_cast<std::int64_t>(sizeof(float));
+  const bool hopper = shape.head_size == 64 || shape.head_size == 128;
+  return along_bytes(shape) + (hopper ? hopper_backward_memory(shape).bytes() : 0);
 }
 
 template <class T>
@@ -186,7 +183,8 @@ cudaError_t flash_backward(const Context& context, const AttentionShape& shape, 
     if (status != cudaSuccess) return status;
     if (hopper_refusal(shape, options, hopper_here()) == nullptr && aligned(q, k, v, dout, dq, dk, dv)) {
       const auto backward = shape.head_size == 64 ? hopper_backward<T, 64> : hopper_backward<T, 128>;
-      return backward(context.stream, shape, options, q, k, v, log_sum_exp, along, dout, dq, dk, dv);
+      return backward(context.stream, shape, options, q, k, v, log_sum_exp, along, dout, dq, dk, dv,
+                      static_cast<std::byte*>(context.workspace) + along_bytes(shape));
     }
     if (on_tensor_cores(shape.head_size, q, k, v, dout, dq, dk, dv)) {
       with_tensor_size(shape.head_size, [&](auto size) {

@@ -3,9 +3,10 @@
 //
 // bf16 and fp16 run on the tensor cores: head sizes 64 and 128 without extras on Hopper's own instructions
 // (attention_hopper.hpp says which), 64, 80, 96, 128 and 256 on those of sm_80 and up. Other head sizes up to 256, and
-// float, run on plain arithmetic: right, but an order of magnitude slower. The backward is two passes, one whose blocks
-// own keys (dK, dV) and one whose blocks own queries (dQ): seven products instead of five, and in return every output
-// has one writer, no float accumulator lies in memory, and the bits do not depend on who comes first.
+// float, run on plain arithmetic: right, but an order of magnitude slower. Outside Hopper the backward is two passes,
+// one whose blocks own keys (dK, dV) and one whose blocks own queries (dQ): seven products instead of five, and in
+// return every output has one writer and no float accumulator lies in memory. On Hopper it is one pass of five, which
+// sums dQ in memory in a fixed order. Nowhere do the bits depend on who comes first.
 #pragma once
 
 #include "kernels/attention.hpp"
@@ -29,7 +30,7 @@ enum class FlashKernel { plain, tensor_cores, hopper };
 /// dtcalc::flash_pairs counts them. The cost model's table of it is costmodel/evaluate/attention_passes.cpp.
 struct FlashPlan {
   FlashKernel kernel = FlashKernel::plain;
-  FlashPass forward, backward_keys, backward_queries;
+  FlashPass forward, backward_keys, backward_queries;  ///< a pass of 0 products is not made
 };
 /// `hopper`: of the device (attention_hopper.hpp's hopper_here, of the current one). Operands are taken to be aligned.
 template <class T>
@@ -42,7 +43,8 @@ template <class T>
                                         const AttentionOptions& options, const T* q, const T* k, const T* v, T* out,
                                         float* log_sum_exp);
 
-/// Scratch of flash_backward in bytes: the sums of dout · out, (B, A, S) floats.
+/// Scratch of flash_backward in bytes: the sums of dout · out, (B, A, S) floats, and with heads of 64 or 128, so that
+/// it does not depend on the device, the Hopper kernel's (attention_hopper.hpp).
 std::int64_t flash_backward_workspace_bytes(const AttentionShape& shape);
 
 /// dq (B, S, A, H), dk and dv (B, K, G, H), all written. `out` and `log_sum_exp` come from the forward with the same

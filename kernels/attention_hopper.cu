@@ -14,6 +14,20 @@ const char* hopper_refusal(const AttentionShape& shape, const AttentionOptions& 
   return nullptr;
 }
 
+HopperBackwardMemory hopper_backward_memory(const AttentionShape& shape) {
+  constexpr std::int64_t enough = 128;  // blocks, for a device of 132 multiprocessors
+  const std::int64_t visited = hopper_backward_queries(shape.head_size), heads = shape.batch * shape.heads;
+  const std::int64_t kv_heads = shape.batch * shape.kv_heads, group = shape.heads / shape.kv_heads;
+  HopperBackwardMemory m;
+  m.tiles = (shape.queries + visited - 1) / visited;
+  m.levels = (shape.keys + hopper_backward_keys - 1) / hopper_backward_keys;
+  while (m.parts < group && (group % m.parts != 0 || m.levels * kv_heads * m.parts < enough)) ++m.parts;
+  m.sums = heads * m.tiles * visited * shape.head_size;
+  if (m.parts > 1) m.of_parts = m.parts * kv_heads * m.levels * hopper_backward_keys * shape.head_size;
+  m.counts = heads * m.tiles;
+  return m;
+}
+
 bool hopper_here() {
 #ifdef DTCALC_SM90A
   int device = 0, major = 0, minor = 0;

@@ -13,8 +13,8 @@ namespace dtcalc::cuda {
 
 inline constexpr int owned_rows = 64;  ///< of a consumer: the rows of a wgmma
 
-/// Pieces of work in the order in which they are dealt: heads side by side, the longest pieces of a head first. Where
-/// all heads' visited operands do not fit into the L2 cache at once, `section` heads are done before the next ones.
+/// Pieces of work in the order in which they are dealt: heads side by side, the longest pieces of a head first,
+/// `section` heads before the next ones: several pieces of a head at a time find each other's operands in the L2 cache.
 struct WorkOrder {
   int levels = 0, heads = 0, section = 1;  ///< pieces of a head, heads of all sequences, heads of a section
 

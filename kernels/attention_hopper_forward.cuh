@@ -128,8 +128,8 @@ __global__ void __launch_bounds__(HopperForwardTile<H>::threads, 1)
     for (int step = 0; step < H / 16; ++step) {
       const int q_step = (step / 4 * owned_rows * panel_row_bytes + step % 4 * 32) >> 4;
       const int k_step = (step / 4 * Tile::key * panel_row_bytes + step % 4 * 32) >> 4;
-      Product<T, Tile::key>::of_shared(s, q_panel + q_step, k_panel + (slot * Tile::key_bytes >> 4) + k_step,
-                                       step != 0);
+      Product<T, Tile::key>::template of_shared<false, false>(
+          s, q_panel + q_step, k_panel + (slot * Tile::key_bytes >> 4) + k_step, step != 0);
     }
     products_commit();
   };

@@ -11,32 +11,23 @@
 
 namespace dtcalc::cuda {
 
-/// The blocks that a launch takes, and the order of its pieces: `levels` of each of `heads` heads, of which `group`
-/// neighbours visit the same `visited_bytes`.
-struct HopperGrid {
-  WorkOrder order;
-  dim3 blocks;
-};
-inline cudaError_t hopper_grid(HopperGrid& grid, std::int64_t levels, std::int64_t heads, std::int64_t group,
-                               std::int64_t visited_bytes) {
-  int device = 0, multiprocessors = 0, cache = 0;
-  for (const cudaError_t status :
-       {cudaGetDevice(&device), cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device),
-        cudaDeviceGetAttribute(&cache, cudaDevAttrL2CacheSize, device)}) {
-    if (status != cudaSuccess) return status;
-  }
-  // Half the cache, as the other half serves what is owned and written.
-  const std::int64_t section = std::clamp<std::int64_t>(cache / 2 / visited_bytes, 1, heads) * group;
-  grid.order = {static_cast<int>(levels), static_cast<int>(heads), static_cast<int>(std::min(section, heads))};
-  grid.blocks = grid_of(std::min<std::int64_t>(levels * heads, multiprocessors));
-  return cudaSuccess;
+inline cudaError_t find_multiprocessors(int& count) {
+  int device = 0;
+  const cudaError_t status = cudaGetDevice(&device);
+  return status == cudaSuccess ? cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device) : status;
+}
+
+/// `levels` pieces of each of `heads` heads, `section` heads at a time.
+inline WorkOrder work_order(std::int64_t levels, std::int64_t heads, std::int64_t section) {
+  return {static_cast<int>(levels), static_cast<int>(heads), static_cast<int>(std::min(section, heads))};
 }
 
 template <class Kernel, class Operands>
-cudaError_t hopper_launch(cudaStream_t stream, Kernel kernel, dim3 blocks, int threads, int shared_bytes,
+cudaError_t hopper_launch(cudaStream_t stream, Kernel kernel, int multiprocessors, int threads, int shared_bytes,
                           const Operands& operands) {
   const cudaError_t status = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
   if (status != cudaSuccess) return status;
+  const dim3 blocks = grid_of(std::min(operands.order.count(), multiprocessors));
   kernel<<<blocks, threads, static_cast<std::size_t>(shared_bytes), stream>>>(operands);
   return cudaGetLastError();
 }
@@ -51,56 +42,70 @@ cudaError_t hopper_forward(cudaStream_t stream, const AttentionShape& shape, con
   HopperForward x;
   x.a = make_attention(shape, options);
   x.log_sum_exp = log_sum_exp;
-  HopperGrid grid;
+  int multiprocessors = 0;
   const HeadTensor of_queries = query_tensor(shape), of_keys = key_tensor(shape);
   for (const cudaError_t status :
        {make_tensor_map(x.q, of_queries, q, owned_rows), make_tensor_map<T>(x.out, of_queries, out, owned_rows),
         make_tensor_map(x.k, of_keys, k, Tile::key), make_tensor_map(x.v, of_keys, v, Tile::key),
-        hopper_grid(grid, ceil_div(shape.queries, Tile::query), shape.batch * shape.heads, shape.heads / shape.kv_heads,
-                    2 * shape.keys * H * std::int64_t{sizeof(T)})}) {
+        find_multiprocessors(multiprocessors)}) {
     if (status != cudaSuccess) return status;
   }
-  x.order = grid.order;
-  return hopper_launch(stream, hopper_forward_kernel<T, H, Tile::in_turn>, grid.blocks, Tile::threads,
+  // Four blocks of every head run at a time: enough that they find each other's keys in the cache.
+  x.order = work_order(ceil_div(shape.queries, Tile::query), shape.batch * shape.heads, (multiprocessors + 3) / 4);
+  return hopper_launch(stream, hopper_forward_kernel<T, H, Tile::in_turn>, multiprocessors, Tile::threads,
                        Tile::shared_bytes, x);
 }
 
 template <class T, int H>
 cudaError_t hopper_backward(cudaStream_t stream, const AttentionShape& shape, const AttentionOptions& options,
                             const T* q, const T* k, const T* v, const float* log_sum_exp, const float* along,
-                            const T* dout, T* dq, T* dk, T* dv) {
-  CUtensorMap q_map, k_map, v_map, dout_map, dq_map, dk_map, dv_map;
-  HopperGrid of_keys, of_queries;
+                            const T* dout, T* dq, T* dk, T* dv, void* memory) {
+  using Tile = HopperBackwardTile<H>;
+  HopperBackward x;
+  int multiprocessors = 0;
   const HeadTensor queries = query_tensor(shape), keys = key_tensor(shape);
-  const std::int64_t group = shape.heads / shape.kv_heads, row_bytes = 2 * H * std::int64_t{sizeof(T)};
-  using KeyTile = HopperBackwardTile<H, true>;
-  using QueryTile = HopperBackwardTile<H, false>;
+  const HopperBackwardMemory m = hopper_backward_memory(shape);
+  x.a = make_attention(shape, options);
+  x.log_sum_exp = log_sum_exp, x.along = along;
+  x.sums = static_cast<float*>(memory);
+  x.dk_parts = x.sums + m.sums, x.dv_parts = x.dk_parts + m.of_parts;
+  x.counts = reinterpret_cast<unsigned*>(x.dv_parts + m.of_parts);
+  x.tiles = static_cast<int>(m.tiles), x.parts = static_cast<int>(m.parts);
   for (const cudaError_t status :
-       {make_tensor_map(q_map, queries, q, owned_rows), make_tensor_map(k_map, keys, k, owned_rows),
-        make_tensor_map(v_map, keys, v, owned_rows), make_tensor_map(dout_map, queries, dout, owned_rows),
-        make_tensor_map<T>(dq_map, queries, dq, owned_rows), make_tensor_map<T>(dk_map, keys, dk, owned_rows),
-        make_tensor_map<T>(dv_map, keys, dv, owned_rows),
-        hopper_grid(of_keys, ceil_div(shape.keys, KeyTile::owned), shape.batch * shape.kv_heads, 1,
-                    group * shape.queries * row_bytes),
-        hopper_grid(of_queries, ceil_div(shape.queries, QueryTile::owned), shape.batch * shape.heads, group,
-                    shape.keys * row_bytes)}) {
+       {make_tensor_map(x.k, keys, k, owned_rows), make_tensor_map(x.v, keys, v, owned_rows),
+        make_tensor_map(x.q, queries, q, Tile::visited), make_tensor_map(x.dout, queries, dout, Tile::visited),
+        make_tensor_map<T>(x.dk, keys, dk, owned_rows), make_tensor_map<T>(x.dv, keys, dv, owned_rows),
+        find_multiprocessors(multiprocessors),
+        cudaMemsetAsync(x.counts, 0, static_cast<std::size_t>(m.counts) * sizeof(unsigned), stream)}) {
     if (status != cudaSuccess) return status;
   }
-  const Attention a = make_attention(shape, options);
-  const HopperBackward to_keys{k_map, v_map, q_map, dout_map, dv_map, dk_map, a, of_keys.order, log_sum_exp, along};
-  const HopperBackward to_queries{q_map, dout_map,         k_map,       v_map, dq_map, dq_map,
-                                  a,     of_queries.order, log_sum_exp, along};
-  const cudaError_t status = hopper_launch(stream, hopper_backward_kernel<T, H, true>, of_keys.blocks, KeyTile::threads,
-                                           KeyTile::shared_bytes, to_keys);
+  // Two blocks of every head run at a time, one behind the other through the same tiles: the second finds queries and
+  // sums in the cache. More of them would wait longer for each other.
+  x.order = work_order(m.levels, shape.batch * shape.kv_heads * m.parts, (multiprocessors + 1) / 2);
+  const cudaError_t status =
+      hopper_launch(stream, hopper_backward_kernel<T, H>, multiprocessors, Tile::threads, Tile::shared_bytes, x);
   if (status != cudaSuccess) return status;
-  return hopper_launch(stream, hopper_backward_kernel<T, H, false>, of_queries.blocks, QueryTile::threads,
-                       QueryTile::shared_bytes, to_queries);
+
+  const auto gather = [&](const HeadTensor& to, std::int64_t blocks, int first, std::int64_t parts, double factor,
+                          const float* from, T* data) {
+    const std::int64_t threads = to.batch * to.heads * blocks * (H / 64) * 256;
+    hopper_fragments_kernel<T, H><<<grid_of(ceil_div(threads, 256)), 256, 0, stream>>>(
+        threads, static_cast<int>(to.rows), static_cast<int>(to.heads), static_cast<int>(blocks), first,
+        static_cast<int>(parts), static_cast<float>(factor), from, data);
+  };
+  gather(queries, m.tiles * Tile::visited / 64, x.a.first_query(0), 1, options.scale, x.sums, dq);
+  if (m.parts > 1) {
+    gather(keys, m.levels * 2, 0, m.parts, options.scale, x.dk_parts, dk);
+    gather(keys, m.levels * 2, 0, m.parts, 1, x.dv_parts, dv);
+  }
+  return cudaGetLastError();
 }
 
 #define DTCALC_HOPPER(T, H)                                                                                          \
   template cudaError_t hopper_forward<T, H>(cudaStream_t, const AttentionShape&, const AttentionOptions&, const T*,  \
                                             const T*, const T*, T*, float*);                                         \
   template cudaError_t hopper_backward<T, H>(cudaStream_t, const AttentionShape&, const AttentionOptions&, const T*, \
-                                             const T*, const T*, const float*, const float*, const T*, T*, T*, T*);
+                                             const T*, const T*, const float*, const float*, const T*, T*, T*, T*,   \
+                                             void*);
 
 }  // namespace dtcalc::cuda

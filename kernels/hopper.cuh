@@ -106,9 +106,40 @@ __device__ void stores_wait_read() {
   asm volatile("cp.async.bulk.wait_group.read %0;\n" ::"n"(pending) : "memory");
 }
 __device__ inline void stores_wait() { asm volatile("cp.async.bulk.wait_group 0;\n" ::: "memory"); }
+/// `bytes` neighbouring bytes from shared to device memory; there, floats are added to what they find. Both aligned to
+/// 16 bytes.
+__device__ inline void bulk_store(void* to, std::uint32_t from, int bytes) {
+  asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;\n" ::"l"(to), "r"(from), "r"(bytes)
+               : "memory");
+}
+__device__ inline void bulk_add(float* to, std::uint32_t from, int bytes) {
+  asm volatile("cp.reduce.async.bulk.global.shared::cta.bulk_group.add.f32 [%0], [%1], %2;\n" ::"l"(to), "r"(from),
+               "r"(bytes)
+               : "memory");
+}
+/// A count in device memory by which blocks follow one another: what a thread had written when it counted up, also by
+/// the copy engine, is there for who has waited for the count.
+__device__ inline void count_up(unsigned* count) {
+  asm volatile("fence.proxy.async.global;\nred.release.gpu.global.add.u32 [%0], 1;\n" ::"l"(count) : "memory");
+}
+__device__ inline void count_wait(const unsigned* count, unsigned expected) {
+  unsigned found = 0;
+  do {
+    asm volatile("ld.acquire.gpu.global.u32 %0, [%1];\n" : "=r"(found) : "l"(count) : "memory");
+  } while (found < expected);
+  asm volatile("fence.proxy.async.global;\n" ::: "memory");
+}
 /// Orders this thread's ordinary writes to shared memory before reads by the copy engine or wgmma that follow a
 /// barrier.
 __device__ inline void fence_to_engines() { asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory"); }
+
+/// Four 8 x 8 matrices of 16-bit elements, as fragments of C rounded to pairs hold them, to the rows at which this lane
+/// points: lane l has row l % 8 of matrix l / 8.
+__device__ inline void store_matrices(std::uint32_t address, const std::uint32_t (&r)[4]) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};\n" ::"r"(address), "r"(r[0]),
+               "r"(r[1]), "r"(r[2]), "r"(r[3])
+               : "memory");
+}
 
 // --- wgmma ------------------------------------------------------------------------------------------------------
 // A product of a warpgroup is 64 x N x 16. Its accumulators: warp w has rows [16 w, 16 w + 16), and d[4 n + i] of lane
@@ -165,8 +196,8 @@ __device__ void pin(std::uint32_t (&a)[N][4]) {
   "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
 // clang-format on
 
-/// d (64 x N) = or += a b, for N of 64 or 128: a from shared memory or registers, b from shared memory, along its rows
-/// or, `across`, with its rows as the inner dimension. `add` false begins a sum.
+/// d (64 x N) = or += a b, for N of 64 or 128: a from shared memory or registers, b from shared memory, both along
+/// their rows or, `across`, with their rows as the inner dimension. `add` false begins a sum.
 template <class T, int N>
 struct Product;
 
@@ -174,11 +205,13 @@ struct Product;
 #define DTCALC_PRODUCT(T, NAME, N, REGISTERS, OPERANDS, A, B, C, D, E, F, G)                                          \
   template <>                                                                                                         \
   struct Product<T, N> {                                                                                              \
+    template <bool a_across, bool b_across>                                                                           \
     static __device__ void of_shared(float (&d)[N / 2], std::uint64_t a, std::uint64_t b, bool add) {                 \
       asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, " C ", 0;\nwgmma.mma_async.sync.aligned.m64n" #N "k16.f32." NAME \
-                   "." NAME " {" REGISTERS "}, " A ", " B ", p, 1, 1, 0, 0;\n}\n"                                     \
+                   "." NAME " {" REGISTERS "}, " A ", " B ", p, 1, 1, " D ", " E ";\n}\n"                             \
                    : OPERANDS                                                                                         \
-                   : "l"(a), "l"(b), "r"(static_cast<int>(add)));                                                     \
+                   : "l"(a), "l"(b), "r"(static_cast<int>(add)), "n"(static_cast<int>(a_across)),                     \
+                     "n"(static_cast<int>(b_across)));                                                                \
     }                                                                                                                 \
     template <bool across>                                                                                            \
     static __device__ void of_registers(float (&d)[N / 2], const std::uint32_t (&a)[4], std::uint64_t b, bool add) {  \

@@ -1,6 +1,7 @@
 #include "costmodel/evaluate/attention_passes.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace dtcalc {
 namespace {
@@ -17,13 +18,14 @@ constexpr TensorCoreRow kTensorCores[] = {
 };
 constexpr std::int64_t kForwardKeysWithExtras = 32;  ///< soft cap, ALiBi, dropout: their registers leave no more
 
-// Hopper's own kernels (kernels/attention_hopper_forward.cuh and _backward.cuh): a consumer of 64 rows leaves out the
-// tiles that only its neighbours in the block need.
+// Hopper's own kernels (kernels/attention_hopper_forward.cuh and _backward.cuh). Forward, a consumer of 64 rows leaves
+// out the tiles that only its neighbours in the block need; backward is one pass.
 struct HopperRow {
-  std::int64_t head_size, forward_owned, keys_owned, queries_owned;
+  std::int64_t head_size, forward_owned, visited;
 };
-constexpr HopperRow kHopper[] = {{64, 192, 128, 192}, {128, 128, 128, 128}};
-constexpr std::int64_t kHopperRows = 64, kHopperForwardKeys = 128, kHopperVisited = 64;
+constexpr HopperRow kHopper[] = {{64, 192, 128}, {128, 128, 64}};
+constexpr std::int64_t kHopperRows = 64, kHopperForwardKeys = 128, kHopperKeys = 128;
+constexpr double kHopperBlocks = 128;  ///< with fewer, the query heads of a kv head are dealt to several
 
 // Plain arithmetic (kernels/attention_flash_plain.cuh): a block of four warps, a row each, and tiles of 32.
 constexpr std::int64_t kPlainRows = 4, kPlainTile = 32;
@@ -47,8 +49,7 @@ AttentionPasses own_passes(const Scenario& s, Dtype dtype, bool training, std::i
     for (const HopperRow& row : kHopper)
       if (row.head_size == m.head_size)
         return {queries_own(kForward, kHopperRows, kHopperForwardKeys, row.forward_owned),
-                {keys_own(kKeysOwn, kHopperRows, kHopperVisited, row.keys_owned),
-                 queries_own(kQueriesOwn, kHopperRows, kHopperVisited, row.queries_owned)}};
+                {AttentionPass{5, row.visited, kHopperKeys, true, kHopperKeys, true, true}, {}}};
   if (narrow)
     for (const TensorCoreRow& row : kTensorCores)
       if (row.head_size == m.head_size)
@@ -99,12 +100,13 @@ KernelBalance balance_of(const std::array<AttentionPass, kBackwardPasses>& passe
     const AttentionPass& pass = passes[i];
     if (pass.products == 0 || pass.owned == 0) continue;
     const auto pairs = static_cast<double>(pass_pairs(pass, queries, keys, window));
-    balance[i] = {pass.products * pairs, 0, pass.keys_own};
+    balance[i] = {pass.products * pairs, 0, pass.keys_own, pass.deals_group, 0};
     sum += balance[i].share;
     // The last queries see the most keys; the first keys are seen by the most queries, as in a mirror.
     AttentionPass piece = pass;
     if (pass.keys_own) std::swap(piece.query_tile, piece.key_tile);
     const std::int64_t rows = pass.keys_own ? keys : queries, visited = pass.keys_own ? queries : keys;
+    balance[i].pieces = static_cast<double>((rows + pass.owned - 1) / pass.owned);
     if (pairs > 0)
       balance[i].longest = static_cast<double>(pass_pairs(piece, std::min(pass.owned, rows), visited, window)) / pairs;
   }
@@ -113,10 +115,24 @@ KernelBalance balance_of(const std::array<AttentionPass, kBackwardPasses>& passe
   return balance;
 }
 
+namespace {
+
+/// Query heads of a piece of work: of the `group` those that its part has, parts being the least divisor that makes
+/// enough blocks (kernels/attention_hopper.cu).
+double heads_of_piece(const PassBalance& pass, double heads, double group) {
+  if (!pass.keys_own) return 1;
+  double parts = 1;
+  const double blocks = pass.pieces * heads / group;
+  while (pass.deals_group && parts < group && (std::fmod(group, parts) != 0 || blocks * parts < kHopperBlocks)) ++parts;
+  return group / parts;
+}
+
+}  // namespace
+
 double imbalance(const KernelBalance& balance, double heads, double group, double multiprocessors) {
   double factor = 1;
   for (const PassBalance& pass : balance) {
-    const double longest = pass.longest * (pass.keys_own ? group : 1) * multiprocessors;
+    const double longest = pass.longest * heads_of_piece(pass, heads, group) * multiprocessors;
     if (longest > heads) factor += pass.share * (longest / heads - 1);
   }
   return factor;

@@ -2,9 +2,9 @@
 // multiprocessors. sizes_of reads it for FLOPs, kernel_cost for time.
 //
 // A stack that only names its tiles has one pass of two products forward (scores, values) and one of five backward
-// (scores, dP, dV, dK, dQ). This program's CUDA kernels have other tiles per head size and generation, and a backward
-// of several passes: the rows of attention_passes.cpp are their contract, which tests/kernels/attention_passes_test.cpp
-// compares with what flash_plan of kernels/ says of itself.
+// (scores, dP, dV, dK, dQ). This program's CUDA kernels have other tiles per head size and generation, and outside
+// Hopper a backward of two passes: the rows of attention_passes.cpp are their contract, which
+// tests/kernels/attention_passes_test.cpp compares with what flash_plan of kernels/ says of itself.
 #pragma once
 
 #include <array>
@@ -21,6 +21,7 @@ struct AttentionPass {
   bool skips_masked_tiles = true;
   std::int64_t owned = 0;  ///< rows of a piece of work, which one multiprocessor does alone; 0: not known
   bool keys_own = false;   ///< these are keys of a kv head, its whole group of query heads being visited; else queries
+  bool deals_group = false;  ///< where such pieces are few, each takes but a part of the group
 };
 
 inline constexpr int kBackwardPasses = 2;
@@ -48,7 +49,8 @@ inline std::int64_t pass_pairs(const AttentionPass& pass, std::int64_t queries, 
 struct PassBalance {
   double share = 0;    ///< of the kernel's executed FLOPs
   double longest = 0;  ///< pairs of the longest piece over those of a head; 0: not known
-  bool keys_own = false;
+  bool keys_own = false, deals_group = false;
+  double pieces = 0;  ///< of a head
 };
 using KernelBalance = std::array<PassBalance, kBackwardPasses>;
 

@@ -32,6 +32,25 @@ Bytes cpu_workspace(const Scenario& scenario, bool training) {
   return Bytes(elements * element);
 }
 
+namespace {
+
+/// What the Hopper kernel of flash attention's backward pass sums in memory (kernels/attention_hopper.hpp): dQ in whole
+/// tiles with a count for each, and where blocks of 128 keys are too few for the device, dK and dV of every part of the
+/// query heads.
+std::int64_t hopper_bytes(const Model& m, const Training& t) {
+  if (m.head_size != 64 && m.head_size != 128) return 0;
+  const std::int64_t queries = 8192 / m.head_size, keys = 128, enough = 128;
+  const std::int64_t tiles = (t.sequence + queries - 1) / queries, levels = (t.sequence + keys - 1) / keys;
+  const std::int64_t kv_heads = t.micro_batch * m.kv_heads, group = m.heads / m.kv_heads;
+  std::int64_t parts = 1;
+  while (parts < group && (group % parts != 0 || levels * kv_heads * parts < enough)) ++parts;
+  const std::int64_t counts = t.micro_batch * m.heads * tiles;
+  const std::int64_t of_parts = parts > 1 ? 2 * parts * kv_heads * levels * keys * m.head_size : 0;
+  return 4 * (counts * (8192 + 1) + of_parts);
+}
+
+}  // namespace
+
 CudaWorkspace cuda_workspace(const Scenario& scenario, bool training) {
   if (!training) return {};
   const Model& m = scenario.model;
@@ -48,9 +67,9 @@ CudaWorkspace cuda_workspace(const Scenario& scenario, bool training) {
   if (choices_of(scenario, true).quantize)
     w.scales = Bytes(aligned(4 * (kFp8HistorySteps + 3) * kFp8Scales * m.layers));
   // What cuBLAS asks for on Hopper (cuBLAS documentation, "cublasSetWorkspace"); the kernels use the same bytes in
-  // their turn: flash attention a float per query and head, the embedding's gradient its sorted tokens, sums over rows
-  // the partial sums of some hundred blocks.
-  const std::int64_t library = 32 << 20, flash = 4 * rows * m.heads, sorting = 64 * rows;
+  // their turn: flash attention a float per query and head and what hopper_bytes says, the embedding's gradient its
+  // sorted tokens, sums over rows the partial sums of some hundred blocks.
+  const std::int64_t library = 32 << 20, flash = aligned(4 * rows * m.heads) + hopper_bytes(m, t), sorting = 64 * rows;
   const std::int64_t partial = 1024 * 4 * std::max(m.hidden_size, m.mlp_size);
   w.temporary = Bytes(aligned(std::max({library, flash, sorting, partial})));
   return w;

@@ -96,6 +96,22 @@ TEST_CASE("flash attention on the GPU: which queries see which keys, exactly") {
   }
 }
 
+TEST_CASE("Hopper's backward pass: query heads are dealt to several blocks where keys are few") {
+  const auto parts = [](const AttentionShape& shape) { return hopper_backward_memory(shape).parts; };
+  CHECK(parts({1, 2048, 2048, 8, 1, 128}) == 8);   // 16 tiles of keys, 128 blocks
+  CHECK(parts({1, 8192, 8192, 8, 1, 128}) == 2);   // 64 tiles
+  CHECK(parts({1, 8192, 8192, 32, 8, 128}) == 1);  // 512 pieces as it is
+  CHECK(parts({1, 256, 256, 6, 1, 64}) == 6);
+  CHECK(parts({1, 5461, 5461, 6, 1, 64}) == 3);  // 43 tiles: two parts are 86, three 129
+  CHECK(parts({1, 256, 256, 4, 4, 64}) == 1);    // nothing to deal
+  const HopperBackwardMemory m = hopper_backward_memory({2, 100, 300, 4, 2, 64});
+  CHECK(m.tiles == 1);   // of 128 queries
+  CHECK(m.levels == 3);  // of 128 keys
+  CHECK(m.sums == 2 * 4 * 128 * 64);
+  CHECK(m.of_parts == 2 * 2 * 2 * 3 * 128 * 64);
+  CHECK(m.counts == 2 * 4);
+}
+
 TEST_CASE("flash attention on the GPU: what it does not take") {
   CHECK(flash_refusal({1, 1, 1, 4, 2, 256}) == nullptr);
   CHECK(flash_refusal({1, 1, 1, 4, 2, 512}) != nullptr);
@@ -117,6 +133,8 @@ TEST_CASE("flash attention on the GPU: what it does not take") {
   CHECK(kernel_of(bf16{}, with_64, extra, true) == FlashKernel::hopper);  // all keys: no window
   extra.window = 7;
   CHECK(hopper_refusal(with_64, extra, true) == std::string("a window"));
+  const FlashPlan plan = flash_plan<bf16>(with_64, {}, true);
+  CHECK(plan.backward_keys.products + plan.backward_queries.products == 5);
   CHECK(flash_backward<float>({}, {1, 8, 8, 1, 1, 64}, {}, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
                               nullptr, nullptr, nullptr) == cudaErrorInvalidValue);
 }

@@ -145,6 +145,8 @@ inline std::vector<AttentionCase> attention_cases() {
       make("many keys, not causal", {1, 65, 700, 3, 1, 64}, [](auto& c) { c.options.causal = false; }),
       make("many keys, not causal, heads of 128", {2, 129, 513, 2, 2, 128}, [](auto& c) { c.options.causal = false; }),
       make("more pieces than multiprocessors", {25, 200, 200, 4, 2, 64}, plain),
+      make("blocks of keys behind one another", {30, 300, 300, 3, 3, 64}, plain),
+      make("blocks of keys behind one another, heads of 128", {20, 300, 300, 4, 4, 128}, plain),
       make("softcap", {1, 140, 140, 2, 1, 128}, [](auto& c) { c.options.softcap = 2, c.options.scale = 0.3; }),
       make("alibi", {1, 140, 140, 6, 3, 64}, [](auto& c) { c.alibi = true; }),
       make("negative scale", {1, 70, 70, 2, 1, 64}, [](auto& c) { c.options.scale = -0.2; }),
