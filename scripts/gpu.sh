@@ -107,24 +107,28 @@ stage_sanitize() {
   return $status
 }
 
-# Kernels alone, and a training step beside compiled PyTorch in the same call.
+# Kernels alone, attention beside cuDNN, and training steps beside compiled PyTorch, in the same call.
 stage_bench() {
   make_targets dtcalc kernels_benchmark || return 1
-  local status=0 model batch line
+  local status=0 torch=no one model batch sequence vocabulary line
   must_run "kernels" "$folder/benchmarks/kernels/kernels_benchmark" || status=1
-  for model in gpt2-124m:64 gpt2-355m:32 gpt2-1.5b:16; do
-    batch=${model#*:} model=${model%:*}
+  if python3 -c 'import torch' 2>/dev/null; then
+    torch=yes
+    must_run "attention of cuDNN" python3 scripts/torch_attention.py || status=1
+  else
+    note "PyTorch is not here"
+  fi
+  for one in 'gpt2-124m 64 1024 50304' 'gpt2-355m 32 1024 50304' 'gpt2-1.5b 16 1024 50304' \
+    'llama3.2-1b 4 4096 128256' 'llama3.2-1b 2 8192 128256'; do
+    read -r model batch sequence vocabulary <<<"$one"
     must_run "$model, batch $batch" "$dtcalc" run train --model "$model" --device cuda:0 --markov --symbols 64 \
-      --set training.micro_batch="$batch" --set model.vocabulary_size=50304 "${no_dropout[@]}" --steps 15 --evaluation-batches 0 --json \
-      -o "$folder/train.json" || { status=1; continue; }
+      --set training.micro_batch="$batch" --set training.sequence="$sequence" --set model.vocabulary_size="$vocabulary" \
+      "${no_dropout[@]}" --steps 15 --evaluation-batches 0 --json -o "$folder/train.json" || { status=1; continue; }
     line=$(cmake -D "file=$PWD/$folder/train.json" -D mode=train -P scripts/gpu_records.cmake 2>&1)
-    note "$model, batch $batch: dtcalc $line"
-    if python3 -c 'import torch' 2>/dev/null; then
-      line=$(python3 scripts/torch_reference.py --model "$model" --batch "$batch" --steps 15 | tail -n 1)
-      note "$model, batch $batch: $(sed -E 's/.*"version": "([^"]*)".*"tokens_per_s": ([0-9]+).*"peak_bytes": ([0-9]+).*/PyTorch \1 compiled \2 tokens\/s, \3 bytes at the peak/' <<<"$line")"
-    else
-      note "$model: PyTorch is not here"
-    fi
+    note "$model, batch $batch x $sequence: dtcalc $line"
+    [[ $torch == yes ]] || continue
+    line=$(python3 scripts/torch_reference.py --model "$model" --batch "$batch" --sequence "$sequence" --steps 15 | tail -n 1)
+    note "$model, batch $batch x $sequence: $(sed -E 's/.*"version": "([^"]*)".*"tokens_per_s": ([0-9]+).*"peak_bytes": ([0-9]+).*/PyTorch \1 compiled \2 tokens\/s, \3 bytes at the peak/' <<<"$line")"
   done
   return $status
 }

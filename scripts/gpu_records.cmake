@@ -14,7 +14,8 @@ set(engine engine/*.hpp engine/*.cpp engine/cuda/*)
 set(sources_build ${kernels} ${engine} CMakeLists.txt kernels/CMakeLists.txt engine/CMakeLists.txt cmake/*.cmake)
 set(sources_correct ${kernels} ${engine} tests/kernels/* tests/engine/cuda_*)
 set(sources_sanitize ${kernels} tests/kernels/*)
-set(sources_bench ${kernels} ${engine} benchmarks/kernels/*.cpp scripts/torch_reference.py)
+set(sources_bench ${kernels} ${engine} benchmarks/kernels/*.cpp scripts/torch_attention.py
+    scripts/torch_reference.py)
 set(sources_validate ${kernels} ${engine} costmodel/evaluate/*.cpp costmodel/lower/*.cpp presets/software/dtcalc-cuda.json
   scripts/gpu.sh)
 

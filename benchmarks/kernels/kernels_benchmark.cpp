@@ -302,7 +302,7 @@ void optimizers(Run& run) {
 void attentions(Run& run) {
   Memory& m = run.memory;
   for (const std::int64_t head_size : {64, 128}) {
-    for (const std::int64_t sequence : {1024, 4096, 16384}) {
+    for (const std::int64_t sequence : {1024, 2048, 4096, 8192, 16384}) {
       AttentionShape s{16384 / sequence, sequence, sequence, 2048 / head_size, 2048 / head_size, head_size};
       const std::int64_t n = s.batch * sequence * 2048;
       const bf16 *q = m.random<bf16>(n), *k = m.random<bf16>(n), *v = m.random<bf16>(n), *dout = m.random<bf16>(n);

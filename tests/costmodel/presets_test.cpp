@@ -53,6 +53,7 @@ TEST_CASE("model presets have the published numbers of parameters") {
                                          {"llama2-13b", 13015864320},
                                          {"llama2-70b", 68976648192},
                                          {"llama3-8b", 8030261248},
+                                         {"llama3.2-1b", 1235814400},
                                          {"llama3-70b", 70553706496},
                                          {"llama3.1-405b", 405853388800},
                                          {"falcon-40b", 41303293952},
