@@ -57,20 +57,35 @@ int shared_bytes_of(std::int64_t head_size) {
   return bytes;
 }
 
-/// sum of dout · out over the head, (B, A, S): a warp per row.
-constexpr int along_warps = 8;
-template <class T>
-__global__ void along_kernel(std::int64_t rows, std::int64_t queries, std::int64_t heads, std::int64_t head_size,
-                             const T* out, const T* dout, float* along) {
-  const std::int64_t row = std::int64_t{blockIdx.x} * along_warps + threadIdx.x / warp_size;  // of (B, S, A)
-  if (row >= rows) return;
-  const std::int64_t at = row * head_size;
+/// sum of dout · out over the head, (B, A, S): `lanes` neighbours a row, W elements at a time.
+constexpr int along_threads = 256;
+template <int W, class T>
+__global__ void along_kernel(std::int64_t rows, int lanes, std::int64_t queries, std::int64_t heads,
+                             std::int64_t head_size, const T* out, const T* dout, float* along) {
+  const std::int64_t thread = std::int64_t{blockIdx.x} * along_threads + threadIdx.x, row = thread / lanes;
+  const bool exists = row < rows;  // all lanes of a warp take part in its sums
   float sum = 0;
-  for (std::int64_t h = threadIdx.x % warp_size; h < head_size; h += warp_size)
-    sum += to_float(out[at + h]) * to_float(dout[at + h]);
-  sum = warp_sum(sum);
+  for (std::int64_t h = thread % lanes * W; exists && h < head_size; h += lanes * W) {
+    const Packet<T, W> x = load<W>(out + row * head_size + h), dx = load<W>(dout + row * head_size + h);
+#pragma unroll
+    for (int i = 0; i < W; ++i) sum += x[i] * dx[i];
+  }
+  for (int step = lanes / 2; step > 0; step /= 2) sum += __shfl_xor_sync(0xFFFFFFFFU, sum, step);
   const std::int64_t head = row % heads, query = row / heads % queries, batch = row / heads / queries;
-  if (threadIdx.x % warp_size == 0) along[(batch * heads + head) * queries + query] = sum;
+  if (exists && thread % lanes == 0) along[(batch * heads + head) * queries + query] = sum;
+}
+
+template <class T>
+cudaError_t sum_along(cudaStream_t stream, const AttentionShape& s, const T* out, const T* dout, float* along) {
+  const std::int64_t rows = s.batch * s.queries * s.heads;
+  with_width<T>(aligned(out, dout) && s.head_size % packet_width<T> == 0, [&](auto width) {
+    constexpr int W = decltype(width)::value;
+    int lanes = warp_size;  // no more than a row has packets
+    while (lanes > 1 && lanes / 2 * W >= s.head_size) lanes /= 2;
+    along_kernel<W><<<grid_of(ceil_div(rows * lanes, along_threads)), along_threads, 0, stream>>>(
+        rows, lanes, s.queries, s.heads, s.head_size, out, dout, along);
+  });
+  return cudaGetLastError();
 }
 
 /// Rounded up to where the Hopper kernel's scratch may begin.
@@ -176,11 +191,9 @@ cudaError_t flash_backward(const Context& context, const AttentionShape& shape, 
   float* const along = static_cast<float*>(context.workspace);
   const std::int64_t rows = shape.batch * shape.queries * shape.heads;
   if (rows == 0) return cudaSuccess;
-  along_kernel<<<grid_of(ceil_div(rows, along_warps)), along_warps * warp_size, 0, context.stream>>>(
-      rows, shape.queries, shape.heads, shape.head_size, out, dout, along);
+  cudaError_t status = sum_along(context.stream, shape, out, dout, along);
+  if (status != cudaSuccess) return status;
   if constexpr (!std::is_same_v<T, float>) {
-    cudaError_t status = cudaGetLastError();
-    if (status != cudaSuccess) return status;
     if (hopper_refusal(shape, options, hopper_here()) == nullptr && aligned(q, k, v, dout, dq, dk, dv)) {
       const auto backward = shape.head_size == 64 ? hopper_backward<T, 64> : hopper_backward<T, 128>;
       return backward(context.stream, shape, options, q, k, v, log_sum_exp, along, dout, dq, dk, dv,
