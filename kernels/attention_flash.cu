@@ -176,8 +176,8 @@ cudaError_t flash_forward(const Context& context, const AttentionShape& shape, c
   return cudaGetLastError();
 }
 
-std::int64_t flash_backward_workspace_bytes(const AttentionShape& shape) {
-  const bool hopper = shape.head_size == 64 || shape.head_size == 128;
+std::int64_t flash_backward_workspace_bytes(const AttentionShape& shape, bool hopper) {
+  hopper = hopper && (shape.head_size == 64 || shape.head_size == 128);
   return along_bytes(shape) + (hopper ? hopper_backward_memory(shape).bytes() : 0);
 }
 
@@ -185,7 +185,7 @@ template <class T>
 cudaError_t flash_backward(const Context& context, const AttentionShape& shape, const AttentionOptions& options,
                            const T* q, const T* k, const T* v, const T* out, const float* log_sum_exp, const T* dout,
                            T* dq, T* dk, T* dv) {
-  if (flash_refusal(shape) != nullptr || context.workspace_bytes < flash_backward_workspace_bytes(shape))
+  if (flash_refusal(shape) != nullptr || context.workspace_bytes < flash_backward_workspace_bytes(shape, false))
     return cudaErrorInvalidValue;
   const Attention a = make_attention(shape, options);
   float* const along = static_cast<float*>(context.workspace);
@@ -194,7 +194,8 @@ cudaError_t flash_backward(const Context& context, const AttentionShape& shape, 
   cudaError_t status = sum_along(context.stream, shape, out, dout, along);
   if (status != cudaSuccess) return status;
   if constexpr (!std::is_same_v<T, float>) {
-    if (hopper_refusal(shape, options, hopper_here()) == nullptr && aligned(q, k, v, dout, dq, dk, dv)) {
+    if (hopper_refusal(shape, options, hopper_here()) == nullptr && aligned(q, k, v, dout, dq, dk, dv) &&
+        context.workspace_bytes >= flash_backward_workspace_bytes(shape, true)) {
       const auto backward = shape.head_size == 64 ? hopper_backward<T, 64> : hopper_backward<T, 128>;
       return backward(context.stream, shape, options, q, k, v, log_sum_exp, along, dout, dq, dk, dv,
                       static_cast<std::byte*>(context.workspace) + along_bytes(shape));

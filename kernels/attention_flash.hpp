@@ -43,9 +43,9 @@ template <class T>
                                         const AttentionOptions& options, const T* q, const T* k, const T* v, T* out,
                                         float* log_sum_exp);
 
-/// Scratch of flash_backward in bytes: the sums of dout · out, (B, A, S) floats, and with heads of 64 or 128, so that
-/// it does not depend on the device, the Hopper kernel's (attention_hopper.hpp).
-std::int64_t flash_backward_workspace_bytes(const AttentionShape& shape);
+/// Scratch of flash_backward in bytes: the sums of dout · out, (B, A, S) floats, and for the `hopper` kernel what
+/// attention_hopper.hpp says. With less than that the kernels for sm_80 run.
+std::int64_t flash_backward_workspace_bytes(const AttentionShape& shape, bool hopper);
 
 /// dq (B, S, A, H), dk and dv (B, K, G, H), all written. `out` and `log_sum_exp` come from the forward with the same
 /// options.

@@ -310,7 +310,7 @@ void attentions(Run& run) {
       float* const log_sum_exp = m.random<float>(s.batch * s.heads * sequence);
       AttentionOptions options;
       options.scale = 1 / std::sqrt(static_cast<double>(head_size));
-      const std::int64_t scratch = flash_backward_workspace_bytes(s);
+      const std::int64_t scratch = flash_backward_workspace_bytes(s, true);
       const Context context{nullptr, m.raw(scratch), scratch};
       const double flop = 4.0 * static_cast<double>(n) * static_cast<double>(sequence) / 2;
       const std::string shape = fmt::format("head {}, causal, S {}", head_size, sequence);

@@ -32,19 +32,25 @@ Bytes cpu_workspace(const Scenario& scenario, bool training) {
   return Bytes(elements * element);
 }
 
+bool may_be_hopper(GpuArchitecture architecture) {
+  return architecture == GpuArchitecture::hopper || architecture == GpuArchitecture::other;
+}
+
 namespace {
 
 /// What the Hopper kernel of flash attention's backward pass sums in memory (kernels/attention_hopper.hpp): dQ in whole
 /// tiles with a count for each, and where blocks of 128 keys are too few for the device, dK and dV of every part of the
 /// query heads.
-std::int64_t hopper_bytes(const Model& m, const Training& t) {
-  if (m.head_size != 64 && m.head_size != 128) return 0;
+std::int64_t hopper_bytes(const Model& m, const Training& t, GpuArchitecture architecture) {
+  if (!may_be_hopper(architecture) || (m.head_size != 64 && m.head_size != 128)) return 0;
   const std::int64_t queries = 8192 / m.head_size, keys = 128, enough = 128;
   const std::int64_t tiles = (t.sequence + queries - 1) / queries, levels = (t.sequence + keys - 1) / keys;
-  const std::int64_t kv_heads = t.micro_batch * m.kv_heads, group = m.heads / m.kv_heads;
+  const std::int64_t ways = t.parallel.tensor, of_rank = std::max<std::int64_t>(1, m.heads / ways);
+  const std::int64_t kv_of_rank = std::max<std::int64_t>(1, m.kv_heads / ways);
+  const std::int64_t kv_heads = t.micro_batch * kv_of_rank, group = of_rank / kv_of_rank;
   std::int64_t parts = 1;
   while (parts < group && (group % parts != 0 || levels * kv_heads * parts < enough)) ++parts;
-  const std::int64_t counts = t.micro_batch * m.heads * tiles;
+  const std::int64_t counts = t.micro_batch * of_rank * tiles;
   const std::int64_t of_parts = parts > 1 ? 2 * parts * kv_heads * levels * keys * m.head_size : 0;
   return 4 * (counts * (8192 + 1) + of_parts);
 }
@@ -69,7 +75,9 @@ CudaWorkspace cuda_workspace(const Scenario& scenario, bool training) {
   // What cuBLAS asks for on Hopper (cuBLAS documentation, "cublasSetWorkspace"); the kernels use the same bytes in
   // their turn: flash attention a float per query and head and what hopper_bytes says, the embedding's gradient its
   // sorted tokens, sums over rows the partial sums of some hundred blocks.
-  const std::int64_t library = 32 << 20, flash = aligned(4 * rows * m.heads) + hopper_bytes(m, t), sorting = 64 * rows;
+  const std::int64_t library = 32 << 20,
+                     flash = aligned(4 * rows * m.heads) + hopper_bytes(m, t, scenario.hardware.architecture),
+                     sorting = 64 * rows;
   const std::int64_t partial = 1024 * 4 * std::max(m.hidden_size, m.mlp_size);
   w.temporary = Bytes(aligned(std::max({library, flash, sorting, partial})));
   return w;

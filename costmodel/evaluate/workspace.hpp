@@ -25,4 +25,7 @@ struct CudaWorkspace {
 /// Nothing for evaluation, which borrows that of training.
 CudaWorkspace cuda_workspace(const Scenario& scenario, bool training);
 
+/// Whether the kernels for Hopper may run there: a profile need not say of which architecture a device is.
+bool may_be_hopper(GpuArchitecture architecture);
+
 }  // namespace dtcalc

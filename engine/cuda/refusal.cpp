@@ -82,7 +82,7 @@ std::int64_t kernel_workspace_bytes(const Scenario& s) {
                 embedding_backward_workspace_bytes(embedding), head_norm_rope_backward_workspace_bytes(heads),
                 squared_norm_workspace_bytes()});
   if (choices_of(s, true).attention == AttentionKernel::flash)
-    most = std::max(most, flash_backward_workspace_bytes(attention_shape(s)));
+    most = std::max(most, flash_backward_workspace_bytes(attention_shape(s), may_be_hopper(s.hardware.architecture)));
   return most;
 }
 
