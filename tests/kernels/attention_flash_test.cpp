@@ -120,10 +120,9 @@ TEST_CASE("Hopper's backward pass: the cost model plans its scratch to the byte"
   for (const auto& [model, micro_batch, sequence] :
        {std::tuple{"gpt2-124m", 64, 1024}, {"gpt2-1.5b", 16, 1000}, {"llama3-8b", 1, 1030}, {"llama3-8b", 2, 8192}}) {
     CAPTURE(model, sequence);
-    const Scenario s = load_scenario_named(model, "h200", DTCALC_SOURCE_DIR,
-                                           {fmt::format("training.micro_batch={}", micro_batch),
-                                            fmt::format("training.sequence={}", sequence)})
-                           .value();
+    const std::vector<std::string> changes{fmt::format("training.micro_batch={}", micro_batch),
+                                           fmt::format("training.sequence={}", sequence)};
+    const Scenario s = load_scenario_named(model, "h200", DTCALC_SOURCE_DIR, changes).value();
     const AttentionShape shape{micro_batch, sequence, sequence, s.model.heads, s.model.kv_heads, s.model.head_size};
     const std::int64_t planned = cuda_workspace(s, true).temporary.value();
     const std::int64_t needed = (flash_backward_workspace_bytes(shape, true) + 255) / 256 * 256;
