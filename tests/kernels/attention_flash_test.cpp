@@ -48,7 +48,9 @@ TEST_CASE("flash attention on the GPU: forward and backward, within twice the pr
           CHECK(cpu::test::error(got, right) <=
                 half_ulp<float>() * static_cast<double>(2 * s.head_size + s.keys + 16) * (1 + largest(right)));
         } else {
-          check<T>(what, got, right, in_t);
+          // Where the exact gradient is next to nothing, dP - dO · O keeps the rounding of two sums of H products.
+          check<T>(what, got, right, in_t, 1,
+                   half_ulp<float>() * 2 * static_cast<double>(s.head_size) * largest(x.dout));
         }
       };
       judge("out", out.read(), exact.out, reference.out);

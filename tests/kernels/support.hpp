@@ -166,13 +166,15 @@ constexpr double half_least() {
 }
 
 /// Holds `got`, stored in T, to the exact result; `reference` is the same work in the precision that is allowed.
-/// `additions` in sequence, each rounded to T, wander off like the square root of their number.
+/// `additions` in sequence, each rounded to T, wander off like the square root of their number; `least` is what numbers
+/// that cancel leave of float's rounding.
 template <class T>
-void check(const char* what, const Values& got, const Values& exact, const Values& reference, double additions = 1) {
+void check(const char* what, const Values& got, const Values& exact, const Values& reference, double additions = 1,
+           double least = 0) {
   CAPTURE(what, name_of<T>());
   const double error = cpu::test::error(got, exact);
-  const double allowed = std::max(
-      {cpu::test::error(reference, exact), half_ulp<T>() * std::sqrt(additions) * largest(exact), half_least<T>()});
+  const double allowed = std::max({cpu::test::error(reference, exact),
+                                   half_ulp<T>() * std::sqrt(additions) * largest(exact), half_least<T>(), least});
   CAPTURE(error / allowed);
   CHECK(error <= 2 * allowed);
 }
