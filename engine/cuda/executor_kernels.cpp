@@ -18,6 +18,7 @@ namespace {
 
 /// FLOPs of a pass of blocked attention over the tiles that it visits.
 std::int64_t pass_flop(const AttentionShape& shape, const FlashPass& pass, std::int64_t window) {
+  if (pass.products == 0) return 0;  // a pass that is not made has no tile
   return 2 * pass.products * shape.batch * shape.heads * shape.head_size *
          flash_pairs(shape.queries, shape.keys, pass.tile.query, pass.tile.key, true, window);
 }
