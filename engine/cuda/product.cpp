@@ -122,6 +122,12 @@ std::string text_of(const ProductShape& s) {
                      s.b_step, s.c_step, s.alignment);
 }
 
+cublasStatus_t set_scales(const BlasState& state, const ProductPlan& plan, const ProductScales& scales) {
+  const cublasStatus_t status = set(*state.library, plan.operation, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, scales.b);
+  if (status != CUBLAS_STATUS_SUCCESS) return status;
+  return set(*state.library, plan.operation, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, scales.a);
+}
+
 cublasStatus_t enqueue(const BlasState& state, const ProductShape& shape, const ProductPlan& plan,
                        const cublasLtMatmulAlgo_t& algorithm, const void* a, const void* b, void* c, const void* bias,
                        void* workspace, cudaStream_t stream, const ProductScales& scales) {
@@ -130,12 +136,8 @@ cublasStatus_t enqueue(const BlasState& state, const ProductShape& shape, const 
     const cublasStatus_t status = set(*state.library, plan.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
     if (status != CUBLAS_STATUS_SUCCESS) return status;
   }
-  if (shape.operands == Dtype::fp8) {
-    cublasStatus_t status = set(*state.library, plan.operation, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, scales.b);
-    if (status == CUBLAS_STATUS_SUCCESS)
-      status = set(*state.library, plan.operation, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, scales.a);
-    if (status != CUBLAS_STATUS_SUCCESS) return status;
-  }
+  if (shape.operands == Dtype::fp8)
+    if (const cublasStatus_t status = set_scales(state, plan, scales); status != CUBLAS_STATUS_SUCCESS) return status;
   return state.library->matmul(state.handle, plan.operation, &one, b, plan.first, a, plan.second, &factor, c,
                                plan.output, c, plan.output, &algorithm, workspace, state.workspace_bytes, stream);
 }

@@ -33,6 +33,10 @@ struct BlasState {
   ~BlasState();
 };
 
+/// Where the factors of fp8 operands lie. Set before candidates are asked for, too: algorithms for products with
+/// factors are others than those without.
+cublasStatus_t set_scales(const BlasState& state, const ProductPlan& plan, const ProductScales& scales);
+
 /// Enqueues one product by a given algorithm; returns the library's status.
 cublasStatus_t enqueue(const BlasState& state, const ProductShape& shape, const ProductPlan& plan,
                        const cublasLtMatmulAlgo_t& algorithm, const void* a, const void* b, void* c, const void* bias,

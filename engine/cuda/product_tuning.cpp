@@ -92,6 +92,10 @@ std::optional<Error> tune(BlasState& state, const std::vector<ProductShape>& sha
     }
     if (auto error = error_of(fill(*numbers, shape.output, *c), "random operands")) return error;
     ProductPlan& plan = state.plans[shape];
+    const auto* const factor = reinterpret_cast<const float*>(numbers->data());
+    const ProductScales scales = shape.operands == Dtype::fp8 ? ProductScales{factor, factor} : ProductScales{};
+    if (shape.operands == Dtype::fp8)
+      if (auto error = error_of_blas(set_scales(state, plan, scales), text_of(shape))) return error;
     const auto list = candidates(state, shape, plan);
     if (!list) return list.errors().front();
     ProductChoice best;
@@ -101,7 +105,7 @@ std::optional<Error> tune(BlasState& state, const std::vector<ProductShape>& sha
       for (int i = 0; i <= kRepetitions && works; ++i) {  // the first one warms up
         (void)cudaEventRecord(events.begin, stream);
         works = enqueue(state, shape, plan, algorithm, a->data(), b->data(), c->data(), b->data(), workspace->data(),
-                        stream, {}) == CUBLAS_STATUS_SUCCESS;
+                        stream, scales) == CUBLAS_STATUS_SUCCESS;
         (void)cudaEventRecord(events.end, stream);
         if (auto error = error_of(cudaEventSynchronize(events.end), text_of(shape))) return error;
         if (i > 0) seconds.push_back(events.seconds());
