@@ -203,7 +203,7 @@ TEST_CASE("states and saved activations of every stage never grow with T") {
     if (has_towers(s)) continue;
     CAPTURE(i, to_json(s).dump());
     std::vector<StageItem> before;
-    const std::int64_t replicas = 2;
+    const std::int64_t replicas = data_parallel(s);  // the batch divides by it
     for (const std::int64_t tensor : {1, 2, 4, 8}) {
       Parallel& p = s.training.parallel;
       if (s.model.heads % tensor != 0) break;
